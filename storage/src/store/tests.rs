@@ -1,0 +1,171 @@
+//! The rules of the store against a driver that fails on purpose.
+
+use std::sync::Arc;
+
+use spanlake_model::HumanDuration;
+
+use super::*;
+use crate::config::RetryConfig;
+use crate::faults::{Fault, Faulty};
+
+fn faulty() -> (Arc<Faulty>, Store) {
+    let faulty = Faulty::over(Arc::new(Memory::default()));
+    (Arc::clone(&faulty), Store::over(faulty, &Config::default()))
+}
+
+fn body() -> Bytes {
+    Bytes::from_static(b"some bytes")
+}
+
+async fn check_create(faults: &[(Operation, Fault)], expect: Result<Created, (Kind, bool)>) {
+    let (faulty, store) = faulty();
+    for (operation, fault) in faults {
+        faulty.next(*operation, *fault);
+    }
+    let outcome = store.create("k", body()).await.map_err(|error| (error.kind(), error.may_have_happened()));
+    assert_eq!(outcome, expect, "{faults:?}");
+    assert!(faulty.script_is_over(), "{faults:?}");
+    if expect.is_ok() {
+        assert_eq!(store.get("k").await.expect("get"), body());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unclear_creates_are_settled_by_reading_back() {
+    use Fault::{After, Before, Collision, HangAfter, HangBefore};
+    use Operation::{Get, Put};
+    check_create(&[], Ok(Created::New)).await;
+    check_create(&[(Put, Before(Kind::Unavailable))], Ok(Created::New)).await;
+    check_create(&[(Put, Before(Kind::Throttled))], Ok(Created::New)).await;
+    check_create(&[(Put, After(Kind::Unavailable))], Ok(Created::Ours)).await;
+    check_create(&[(Put, HangAfter)], Ok(Created::Ours)).await;
+    check_create(&[(Put, HangBefore)], Ok(Created::New)).await;
+    check_create(&[(Put, Collision)], Ok(Created::New)).await;
+    check_create(&[(Put, Collision), (Put, Collision), (Put, After(Kind::Unavailable))], Ok(Created::Ours)).await;
+    // The read-back fails, so the same bytes are sent again, meet themselves, and are recognised.
+    check_create(&[(Put, After(Kind::Unavailable)), (Get, Before(Kind::Unavailable))], Ok(Created::Ours)).await;
+    check_create(&[(Put, Before(Kind::Full))], Err((Kind::Full, false))).await;
+    check_create(&[(Put, Before(Kind::Denied))], Err((Kind::Denied, false))).await;
+    check_create(&[(Put, HangBefore), (Put, Before(Kind::Denied))], Err((Kind::Denied, true))).await;
+    check_create(&[(Put, Before(Kind::Unavailable)); 6], Err((Kind::Unavailable, true))).await;
+    check_create(&[(Put, Before(Kind::Throttled)); 6], Err((Kind::Throttled, false))).await;
+    check_create(&[(Put, Collision); 6], Err((Kind::Unavailable, true))).await;
+    let lost = [(Put, HangAfter), (Get, HangBefore), (Put, HangBefore), (Get, HangBefore)];
+    check_create(&lost, Err((Kind::Unavailable, true))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_whose_place_another_took_is_a_conflict_even_when_unclear() {
+    let (faulty, store) = faulty();
+    store.create("k", Bytes::from_static(b"another's")).await.expect("create");
+    faulty.next(Operation::Put, Fault::Before(Kind::Unavailable));
+    let error = store.create("k", body()).await.expect_err("taken");
+    assert_eq!((error.kind(), error.may_have_happened()), (Kind::AlreadyExists, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_end_at_the_deadline() {
+    let (faulty, store) = faulty();
+    for operation in [Operation::Put, Operation::List, Operation::Delete] {
+        for _ in 0..4 {
+            faulty.next(operation, Fault::HangBefore);
+        }
+    }
+    let began = Instant::now();
+    let error = store.create("k", body()).await.expect_err("it hangs");
+    assert!(error.may_have_happened() && error.to_string().contains("no answer"), "{error}");
+    assert!(began.elapsed() <= Duration::from_millis(20_001), "{:?}", began.elapsed());
+    assert_eq!(store.list("", None).await.expect_err("it hangs").kind(), Kind::Unavailable);
+    assert_eq!(store.delete("k").await.expect_err("it hangs").kind(), Kind::Unavailable);
+    assert!(began.elapsed() <= Duration::from_millis(60_003), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_transfer_is_read_again_and_a_short_object_is_damage() {
+    let (faulty, store) = faulty();
+    store.create("k", body()).await.expect("create");
+    faulty.next(Operation::GetRange, Fault::Short);
+    assert_eq!(store.get_range("k", 0..10).await.expect("the second time"), body());
+    faulty.next(Operation::GetRange, Fault::Short);
+    faulty.next(Operation::GetRange, Fault::Short);
+    let error = store.get_range("k", 2..10).await.expect_err("short twice");
+    assert_eq!(error.kind(), Kind::Damaged);
+    assert!(error.to_string().contains("\"k\"") && error.to_string().contains("2..10"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_wait_for_permits() {
+    let (faulty, _) = faulty();
+    let config = Config { max_concurrent_requests: 1, ..Config::default() };
+    let store = Store::over(faulty.clone(), &config);
+    store.create("k", body()).await.expect("create");
+    for _ in 0..3 {
+        faulty.next(Operation::Get, Fault::Slow(1_000));
+    }
+    let began = Instant::now();
+    let reads = futures::future::join_all((0..3).map(|_| store.get("k"))).await;
+    assert!(reads.iter().all(Result::is_ok));
+    assert!(began.elapsed() >= Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn listings_are_bounded() {
+    let store = Store::over(Arc::new(Memory::default()), &Config { max_list_objects: 3, ..Config::default() });
+    for i in 0..3 {
+        store.create(&format!("a/{i}"), body()).await.expect("create");
+    }
+    assert_eq!(store.list("a/", None).await.expect("three are allowed").len(), 3);
+    store.create("a/3", body()).await.expect("create");
+    let error = store.list("a/", None).await.expect_err("four are not");
+    assert_eq!(error.kind(), Kind::Invalid);
+    assert!(error.to_string().contains("max_list_objects"), "{error}");
+    assert_eq!(store.list("a/", Some("a/0")).await.expect("three are left").len(), 3);
+}
+
+/// A thousand creates and reads under random faults: nothing is lost, nothing doubled, nothing wrong.
+#[tokio::test(start_paused = true)]
+async fn random_faults_change_no_answer() {
+    for seed in 0..50 {
+        let faulty = Faulty::over(Arc::new(Memory::default()));
+        let retry = RetryConfig {
+            max_attempts: 50,
+            deadline: HumanDuration(Duration::from_secs(600)),
+            budget_percent: 10_000,
+            ..Default::default()
+        };
+        let store = Store::over(faulty.clone(), &Config { retry, ..Config::default() });
+        faulty.random(seed, 30);
+        for i in 0..20 {
+            let (key, body) = (format!("d/{i:02}"), Bytes::from(format!("{seed} {i}").repeat(i)));
+            store.create(&key, body.clone()).await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            let error = store.create(&key, Bytes::from_static(b"other")).await.expect_err("taken");
+            assert_eq!(error.kind(), Kind::AlreadyExists, "seed {seed}: {error}");
+            assert_eq!(store.get(&key).await.expect("get"), body, "seed {seed}");
+        }
+        let listed = store.list("d/", None).await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert_eq!(listed.len(), 20, "seed {seed}");
+    }
+}
+
+/// Random sets of ranges come back as if each had been read alone.
+#[tokio::test]
+async fn any_ranges_come_back_as_asked() {
+    use rand::Rng as _;
+    let store = Store::memory();
+    let whole: Bytes = (0..400_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    store.create("k", whole.clone()).await.expect("create");
+    let mut random = rand::rng();
+    for _ in 0..300 {
+        let count = random.random_range(0..12);
+        let ranges: Vec<Range<u64>> = (0..count)
+            .map(|_| {
+                let start = random.random_range(0..400_000);
+                start..random.random_range(start..=(start + 100_000).min(400_000))
+            })
+            .collect();
+        let parts = store.get_ranges("k", &ranges).await.expect("get_ranges");
+        for (range, part) in ranges.iter().zip(&parts) {
+            assert!(*part == whole.slice(range.start as usize..range.end as usize), "{ranges:?}");
+        }
+    }
+}
