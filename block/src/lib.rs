@@ -1,0 +1,33 @@
+//! The block format: spans as sorted Parquet rows with their indexes, written and read.
+//!
+//! It knows columns, checksums and predicates. It does no I/O: callers fetch the byte ranges it names and hand them in.
+//! It knows nothing of TraceQL, HTTP or object storage. `FORMAT.md` describes every byte.
+
+mod damage;
+mod directory;
+mod filter;
+mod meta;
+mod read;
+mod scan;
+mod schema;
+mod section;
+mod summary;
+mod text;
+mod value_hash;
+mod write;
+
+pub use damage::Damage;
+pub use meta::{BlockMeta, NameError};
+pub use read::{Block, ResourceEntry, ScopeEntry, SearchIndex, SpanRow};
+pub use scan::{Column, Condition, Field, Literal, Op, Projection, ProjectionPlan, RowGroupPlan, Scope};
+pub use schema::{AttributeColumn, ValueType};
+pub use summary::{ServiceCount, TraceSummary};
+pub use write::{WriteError, WriteOptions, WriteReport, Written, write_block};
+
+/// The version of the format that this code writes; it reads this one and all before it.
+pub const FORMAT_VERSION: u16 = 1;
+
+/// First bytes of the search index.
+const SEARCH_MAGIC: &[u8; 8] = b"SLSEARCH";
+/// First bytes of the tail.
+const TAIL_MAGIC: &[u8; 8] = b"SLTAIL01";

@@ -1,0 +1,292 @@
+//! Pages of a row group, decompressed with one zstd context a thread.
+//!
+//! Parquet's own reader makes a compression and a decompression context for every column it opens. A context asks the
+//! processor for its features, which on a virtual machine traps to the hypervisor: a third of a lookup that opens 90
+//! columns. So the footer is held with its codecs set to none, and pages are decompressed here.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection};
+use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels, parquet_to_arrow_schema};
+use parquet::basic::Compression;
+use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::schema::types::SchemaDescriptor;
+
+use super::Fetched;
+
+/// No page of a sound block inflates past this.
+const MAX_PAGE_BYTES: usize = 1 << 30;
+
+thread_local! {
+    static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn inflate(compressed: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let size = zstd::zstd_safe::get_frame_content_size(compressed)
+        .ok()
+        .flatten()
+        .and_then(|size| usize::try_from(size).ok())
+        .filter(|size| *size <= MAX_PAGE_BYTES)
+        .ok_or_else(|| ParquetError::General("a page does not say its size".to_owned()))?;
+    let offset = out.len();
+    out.reserve_exact(size);
+    ZSTD.with_borrow_mut(|context| {
+        let context = match context {
+            Some(context) => context,
+            None => context.insert(zstd::bulk::Decompressor::new()?),
+        };
+        let mut target = std::io::Cursor::new(&mut *out);
+        target.set_position(offset as u64);
+        context.decompress_to_buffer(compressed, &mut target)
+    })?;
+    if out.len() != offset + size {
+        return Err(ParquetError::General(format!("a page has {} bytes, not {size}", out.len() - offset)));
+    }
+    Ok(())
+}
+
+/// The footer of a block with its codecs taken off, and which chunks are compressed.
+#[derive(Debug)]
+pub(crate) struct Footer {
+    metadata: ParquetMetaData,
+    /// For each row group, for each leaf column.
+    is_compressed: Vec<Vec<bool>>,
+}
+
+impl Footer {
+    pub(crate) fn new(footer: ParquetMetaData) -> Result<Self> {
+        let mut is_compressed = Vec::with_capacity(footer.num_row_groups());
+        let mut builder = footer.into_builder();
+        let mut row_groups = Vec::new();
+        for row_group in builder.take_row_groups() {
+            let mut group = row_group.into_builder();
+            let mut compressed = Vec::new();
+            let mut columns = Vec::new();
+            for column in group.take_columns() {
+                compressed.push(match column.compression() {
+                    Compression::ZSTD(_) => true,
+                    Compression::UNCOMPRESSED => false,
+                    other => return Err(ParquetError::General(format!("a column is compressed with {other}"))),
+                });
+                columns.push(column.into_builder().set_compression(Compression::UNCOMPRESSED).build()?);
+            }
+            is_compressed.push(compressed);
+            row_groups.push(group.set_column_metadata(columns).build()?);
+        }
+        Ok(Self { metadata: builder.set_row_groups(row_groups).build(), is_compressed })
+    }
+}
+
+/// How the columns of a block become Arrow arrays.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    footer: Arc<Footer>,
+    fields: Fields,
+    schema: SchemaRef,
+    all: FieldLevels,
+}
+
+impl Shape {
+    /// Every column as its plain type.
+    pub(crate) fn plain(footer: Arc<Footer>) -> Result<Self> {
+        let fields = parquet_to_arrow_schema(schema_of(&footer), None)?.fields;
+        Self::with_fields(footer, fields)
+    }
+
+    /// String columns as dictionaries, so that a predicate runs once a distinct value.
+    pub(crate) fn dictionary(plain: &Self) -> Result<Self> {
+        let fields = plain.fields.iter().map(|field| match field.data_type() {
+            DataType::Utf8 => {
+                let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+                field.as_ref().clone().with_data_type(dictionary)
+            }
+            _ => field.as_ref().clone(),
+        });
+        Self::with_fields(plain.footer.clone(), fields.collect::<Vec<Field>>().into())
+    }
+
+    fn with_fields(footer: Arc<Footer>, fields: Fields) -> Result<Self> {
+        let all = parquet_to_arrow_field_levels(schema_of(&footer), ProjectionMask::all(), Some(&fields))?;
+        let schema = Arc::new(Schema::new(fields.clone()));
+        Ok(Self { footer, fields, schema, all })
+    }
+
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    pub(crate) fn parquet_schema(&self) -> &SchemaDescriptor {
+        schema_of(&self.footer)
+    }
+
+    pub(crate) fn metadata(&self) -> &ParquetMetaData {
+        &self.footer.metadata
+    }
+
+    /// How many Parquet leaf columns there are.
+    pub(crate) fn leaf_count(&self) -> usize {
+        self.parquet_schema().num_columns()
+    }
+
+    /// The Parquet leaf columns of a column.
+    pub(crate) fn leaves_of_root(&self, root: usize) -> Range<usize> {
+        let schema = self.parquet_schema();
+        let first = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root).unwrap_or(0);
+        let count = (first..schema.num_columns()).take_while(|leaf| schema.get_column_root_idx(*leaf) == root).count();
+        first..first + count
+    }
+
+    /// Reads rows of a row group: all columns, or those of some leaves.
+    pub(crate) fn reader(
+        &self,
+        row_group: usize,
+        fetched: Fetched,
+        leaves: Option<&[usize]>,
+        selection: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader> {
+        let pages = RowGroupPages { footer: &self.footer, row_group, fetched: Arc::new(fetched) };
+        let Some(leaves) = leaves else {
+            return ParquetRecordBatchReader::try_new_with_row_groups(&self.all, &pages, batch_rows, selection);
+        };
+        let schema = schema_of(&self.footer);
+        let mask = ProjectionMask::leaves(schema, leaves.iter().copied());
+        let levels = parquet_to_arrow_field_levels(schema, mask, Some(&self.fields))?;
+        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, batch_rows, selection)
+    }
+}
+
+fn schema_of(footer: &Footer) -> &SchemaDescriptor {
+    footer.metadata.file_metadata().schema_descr()
+}
+
+/// One row group as Parquet's array readers want it.
+struct RowGroupPages<'a> {
+    footer: &'a Footer,
+    row_group: usize,
+    fetched: Arc<Fetched>,
+}
+
+impl RowGroups for RowGroupPages<'_> {
+    fn num_rows(&self) -> usize {
+        self.footer.metadata.row_group(self.row_group).num_rows() as usize
+    }
+
+    fn column_chunks(&self, leaf: usize) -> Result<Box<dyn PageIterator>> {
+        let row_group = self.footer.metadata.row_group(self.row_group);
+        let pages = SerializedPageReader::new(self.fetched.clone(), row_group.column(leaf), self.num_rows(), None)?;
+        let is_compressed = self.footer.is_compressed[self.row_group][leaf];
+        Ok(Box::new(OneChunk(Some(Box::new(Pages { pages, is_compressed })))))
+    }
+
+    fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
+        Box::new(std::iter::once(self.footer.metadata.row_group(self.row_group)))
+    }
+
+    fn metadata(&self) -> &ParquetMetaData {
+        &self.footer.metadata
+    }
+}
+
+/// The one column chunk of a row group.
+struct OneChunk(Option<Box<dyn PageReader>>);
+
+impl Iterator for OneChunk {
+    type Item = Result<Box<dyn PageReader>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.take().map(Ok)
+    }
+}
+
+impl PageIterator for OneChunk {}
+
+/// The pages of a column chunk, decompressed as they are read.
+struct Pages {
+    pages: SerializedPageReader<Fetched>,
+    is_compressed: bool,
+}
+
+impl Pages {
+    fn decompress(&self, page: Page) -> Result<Page> {
+        if !self.is_compressed {
+            return Ok(page);
+        }
+        Ok(match page {
+            Page::DictionaryPage { buf, num_values, encoding, is_sorted } => {
+                Page::DictionaryPage { buf: whole(&buf)?, num_values, encoding, is_sorted }
+            }
+            Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics } => {
+                let buf = whole(&buf)?;
+                Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics }
+            }
+            Page::DataPageV2 {
+                buf,
+                num_values,
+                encoding,
+                num_nulls,
+                num_rows,
+                def_levels_byte_len,
+                rep_levels_byte_len,
+                is_compressed: true,
+                statistics,
+            } => {
+                let levels = (def_levels_byte_len + rep_levels_byte_len) as usize;
+                let (levels, values) = buf
+                    .split_at_checked(levels)
+                    .ok_or_else(|| ParquetError::General("a page is shorter than its levels".to_owned()))?;
+                let mut inflated = levels.to_vec();
+                if !values.is_empty() {
+                    inflate(values, &mut inflated)?;
+                }
+                Page::DataPageV2 {
+                    buf: Bytes::from(inflated),
+                    num_values,
+                    encoding,
+                    num_nulls,
+                    num_rows,
+                    def_levels_byte_len,
+                    rep_levels_byte_len,
+                    is_compressed: false,
+                    statistics,
+                }
+            }
+            plain @ Page::DataPageV2 { .. } => plain,
+        })
+    }
+}
+
+fn whole(compressed: &[u8]) -> Result<Bytes> {
+    let mut inflated = Vec::new();
+    inflate(compressed, &mut inflated)?;
+    Ok(Bytes::from(inflated))
+}
+
+impl Iterator for Pages {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl PageReader for Pages {
+    fn get_next_page(&mut self) -> Result<Option<Page>> {
+        self.pages.get_next_page()?.map(|page| self.decompress(page)).transpose()
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+        self.pages.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<()> {
+        self.pages.skip_next_page()
+    }
+}

@@ -1,0 +1,122 @@
+//! The search index of a block: summaries, filters over attribute values, and where each key occurs.
+
+use bytes::Bytes;
+use foldhash::{HashMap, HashMapExt as _};
+
+use super::Block;
+use crate::damage::check_crc;
+use crate::filter::Filter;
+use crate::schema::{AttributeColumn, ValueType};
+use crate::section::{Kind, Reader, Sections};
+use crate::summary::Summaries;
+use crate::{Damage, SEARCH_MAGIC, ServiceCount, TraceSummary};
+
+/// An opened search index. Holds no row data.
+#[derive(Debug)]
+pub struct SearchIndex {
+    pub(crate) summaries: Summaries,
+    pub(crate) value_filters: Vec<Filter>,
+    keys: Vec<(AttributeColumn, u64)>,
+    /// For each key of the residual column, the row groups where it occurs, ascending.
+    residual_keys: HashMap<String, Vec<u32>>,
+    /// For each row group its resource numbers, ascending.
+    pub(crate) resource_sets: Vec<Vec<u32>>,
+}
+
+impl Block {
+    /// Where the search index lies in the object.
+    pub fn search_range(&self) -> std::ops::Range<u64> {
+        self.meta.search_offset..self.meta.tail_offset
+    }
+
+    /// Opens the search index from the bytes of [`Block::search_range`].
+    ///
+    /// # Errors
+    /// [`Damage`] if the bytes are not what was written.
+    pub fn open_search(&self, bytes: Bytes) -> Result<SearchIndex, Damage> {
+        check_crc("search index", &bytes, self.directory.search_crc32c)?;
+        let sections = Sections::open("search index", SEARCH_MAGIC, &bytes)?;
+        let groups = self.row_group_count();
+        let index = SearchIndex::read(&sections)?;
+        let rows: u64 = index.summaries.traces.iter().map(|trace| u64::from(trace.span_count)).sum();
+        let agrees = index.value_filters.len() == groups && index.resource_sets.len() == groups;
+        if !agrees || rows != self.meta.span_count {
+            return Err(Damage::new("search index", "it disagrees with the directory"));
+        }
+        Ok(index)
+    }
+}
+
+impl SearchIndex {
+    fn read(sections: &Sections<'_>) -> Result<Self, Damage> {
+        let filters = sections.get(Kind::ValueFilters)?;
+        let mut reader = Reader::new("value filters", &filters);
+        let value_filters =
+            (0..reader.count(1)?).map(|_| Filter::read(reader.bytes()?)).collect::<Result<Vec<_>, _>>()?;
+
+        let bytes = sections.get(Kind::Keys)?;
+        let mut reader = Reader::new("keys", &bytes);
+        let keys = (0..reader.count(3)?)
+            .map(|_| {
+                let [number] = reader.array()?;
+                let value_type =
+                    ValueType::from_number(number).ok_or_else(|| Damage::new("keys", "a value type is unknown"))?;
+                Ok((AttributeColumn { key: reader.text()?.to_owned(), value_type }, reader.varint()?))
+            })
+            .collect::<Result<Vec<_>, Damage>>()?;
+        let residual_count = reader.count(2)?;
+        let mut residual_keys = HashMap::with_capacity(residual_count);
+        for _ in 0..residual_count {
+            let key = reader.text()?.to_owned();
+            residual_keys.insert(key, read_ascending(&mut reader)?);
+        }
+
+        let sets = sections.get(Kind::ResourceSets)?;
+        let mut reader = Reader::new("resource sets", &sets);
+        let resource_sets =
+            (0..reader.count(1)?).map(|_| read_ascending(&mut reader)).collect::<Result<Vec<_>, _>>()?;
+        let summaries = Summaries::read(&sections.get(Kind::Summaries)?)?;
+        Ok(Self { summaries, value_filters, keys, residual_keys, resource_sets })
+    }
+
+    /// A summary for each trace of the block, ordered by trace id.
+    pub fn summaries(&self) -> &[TraceSummary] {
+        &self.summaries.traces
+    }
+
+    /// How the spans of a trace spread over services, in order of first appearance.
+    pub fn services(&self, summary: &TraceSummary) -> &[ServiceCount] {
+        self.summaries.services(summary)
+    }
+
+    /// Every span attribute key and scalar type, with how many spans have it.
+    pub fn keys(&self) -> &[(AttributeColumn, u64)] {
+        &self.keys
+    }
+
+    /// Memory held, in bytes, estimated from above.
+    pub fn memory_bytes(&self) -> usize {
+        let filters: usize = self.value_filters.iter().map(Filter::memory_bytes).sum();
+        let sets: usize = self.resource_sets.iter().map(|set| 4 * set.len() + 24).sum();
+        let keys: usize = self.keys.iter().map(|(column, _)| column.key.len() + 48).sum();
+        let residual: usize = self.residual_keys.iter().map(|(key, groups)| key.len() + 4 * groups.len() + 64).sum();
+        filters + sets + keys + residual + self.summaries.memory_bytes()
+    }
+
+    /// Whether a value of the key lies in the residual column of the row group.
+    pub(crate) fn is_residual(&self, key: &str, row_group: usize) -> bool {
+        self.residual_keys.get(key).is_some_and(|groups| groups.binary_search(&(row_group as u32)).is_ok())
+    }
+}
+
+fn read_ascending(reader: &mut Reader<'_>) -> Result<Vec<u32>, Damage> {
+    let mut last = 0_u32;
+    (0..reader.count(1)?)
+        .map(|_| {
+            last = last
+                .checked_add(reader.varint_u32()?)
+                .ok_or_else(|| Damage::new("search index", "a number is out of range"))?;
+            Ok(last)
+        })
+        .collect()
+}

@@ -1,0 +1,271 @@
+//! Writing a block: checked requests in, one Parquet object with its indexes out. Pure computation.
+
+mod arrays;
+mod attributes;
+mod keys;
+mod options;
+mod order;
+mod origins;
+mod rows;
+mod value_filters;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use spanlake_model::TraceId;
+use spanlake_otlp::Batch;
+
+pub use options::WriteOptions;
+
+use crate::directory::{Directory, ID_STRIDE, RowGroup};
+use crate::filter::{self, Filter};
+use crate::schema::{self, AttributeColumn};
+use crate::section::{Kind, write_sections};
+use crate::summary::{SummarySpan, SummaryWriter};
+use crate::{BlockMeta, FORMAT_VERSION, SEARCH_MAGIC, TAIL_MAGIC};
+use attributes::Split;
+use order::{Order, order};
+use origins::Origins;
+use rows::Rows;
+use value_filters::ValueFilters;
+
+/// Status code ERROR of OpenTelemetry.
+const STATUS_ERROR: i32 = 2;
+
+/// A block, ready to be stored.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The whole object.
+    pub bytes: Bytes,
+    /// What its name or the manifest says of it.
+    pub meta: BlockMeta,
+    /// Where its bytes went.
+    pub report: WriteReport,
+}
+
+/// Where the bytes of a block went, for benchmarks and people.
+#[derive(Debug, Clone, Default)]
+pub struct WriteReport {
+    /// Stored bytes of each Parquet column, in column order; nested columns by their path.
+    pub column_bytes: Vec<(String, u64)>,
+    /// Stored bytes of each index section.
+    pub index_bytes: Vec<(&'static str, u64)>,
+    /// Stored bytes of the Parquet footer.
+    pub footer_bytes: u64,
+    /// Identical spans that were given more than once and are stored once.
+    pub duplicate_count: u64,
+}
+
+/// Why a block cannot be written: only what no input should bring about.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// There is no span to write.
+    #[error("a block needs at least one span")]
+    Empty,
+    /// More spans than row numbers.
+    #[error("{span_count} spans are too many for one block: at most {} fit", i32::MAX)]
+    TooManySpans {
+        /// Spans given.
+        span_count: usize,
+    },
+    /// Arrow or Parquet refused.
+    #[error("the block cannot be encoded: {0}")]
+    Encode(#[from] ParquetError),
+    /// Arrow refused a column.
+    #[error("the block cannot be encoded: {0}")]
+    Column(#[from] arrow_schema::ArrowError),
+    /// An index section could not be compressed.
+    #[error("the block's index cannot be encoded: {0}")]
+    Index(#[from] std::io::Error),
+}
+
+/// Writes the spans of all batches as one block. Identical spans are stored once.
+///
+/// # Errors
+/// [`WriteError`]: no spans, or more than row numbers can name.
+pub fn write_block(batches: &[Batch], options: &WriteOptions) -> Result<Written, WriteError> {
+    let span_count = batches.iter().map(|batch| batch.spans.len()).sum::<usize>();
+    if span_count == 0 {
+        return Err(WriteError::Empty);
+    }
+    if span_count > i32::MAX as usize {
+        return Err(WriteError::TooManySpans { span_count });
+    }
+    let order = order(batches);
+    let origins = Origins::number(batches);
+    let row_groups = cut_row_groups(&order, options.row_group_rows);
+    let mut filters = ValueFilters::new(options.value_filter_bits);
+    let (rows, attributes) = Rows::read(batches, &order, &origins, &row_groups, &mut filters);
+    let split = attributes.split(|gathered| options.worth(gathered, order.rows.len()), options.max_attribute_columns);
+    let columns: Vec<AttributeColumn> = split
+        .columns
+        .iter()
+        .map(|gathered| AttributeColumn { key: gathered.key.to_owned(), value_type: gathered.value_type })
+        .collect();
+
+    let schema: SchemaRef = Arc::new(schema::schema(&columns));
+    let properties = options.properties(&split.columns);
+    let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), writer_options)?;
+    for range in &row_groups {
+        writer.write(&rows.record_batch(&schema, &split, &origins, range)?)?;
+        writer.flush()?;
+    }
+    writer.sync()?;
+
+    let search_sections = search_sections(&rows, &order, &origins, &split, &row_groups, &filters);
+    let mut index_bytes = Vec::new();
+    let search = write_sections(SEARCH_MAGIC, &search_sections, &mut index_bytes)?;
+    let directory = Directory {
+        search_crc32c: crc32c::crc32c(&search),
+        row_groups: row_groups
+            .iter()
+            .zip(writer.flushed_row_groups())
+            .map(|(range, stored)| describe_row_group(&rows, range, stored, writer.inner()))
+            .collect(),
+    };
+    let tail_sections = [
+        (Kind::Directory, directory.write()),
+        (Kind::TraceFilter, trace_filter(&rows, &order, options.trace_filter_bits)),
+        (Kind::Resources, origins.write_resources()),
+        (Kind::Scopes, origins.write_scopes()),
+        (Kind::AttributeColumns, keys::write_columns(&columns)),
+    ];
+    let tail_head = write_sections(TAIL_MAGIC, &tail_sections, &mut index_bytes)?;
+    let column_bytes = column_bytes(writer.flushed_row_groups());
+
+    let search_offset = writer.inner().len() as u64;
+    writer.write_all(&search)?;
+    writer.write_all(&tail_head)?;
+    let bytes = Bytes::from(writer.into_inner()?);
+    let tail_offset = search_offset + search.len() as u64;
+    let object_bytes = bytes.len() as u64;
+    let report = WriteReport {
+        column_bytes,
+        index_bytes,
+        footer_bytes: object_bytes - tail_offset - tail_head.len() as u64,
+        duplicate_count: order.duplicate_count,
+    };
+    let meta = BlockMeta {
+        format_version: FORMAT_VERSION,
+        level: options.level,
+        span_count: order.rows.len() as u64,
+        trace_count: order.trace_starts.len() as u64,
+        min_start_unix_nanos: directory.row_groups.iter().map(|group| group.min_start_unix_nanos).min().unwrap_or(0),
+        max_end_unix_nanos: directory.row_groups.iter().map(|group| group.max_end_unix_nanos).max().unwrap_or(0),
+        object_bytes,
+        search_offset,
+        tail_offset,
+        tail_crc32c: crc32c::crc32c(&bytes[tail_offset as usize..]),
+    };
+    Ok(Written { bytes, meta, report })
+}
+
+/// Cuts rows into groups of at most `most` rows, between traces; only a trace larger than that is cut itself.
+fn cut_row_groups(order: &Order, most: usize) -> Vec<Range<u32>> {
+    let most = most.max(1) as u32;
+    let row_count = order.rows.len() as u32;
+    let mut groups = Vec::new();
+    let mut start = 0;
+    let trace_ends = order.trace_starts.iter().skip(1).copied().chain([row_count]);
+    let mut last_end = 0;
+    for end in trace_ends {
+        if end - start > most && last_end > start {
+            groups.push(start..last_end);
+            start = last_end;
+        }
+        while end - start > most {
+            groups.push(start..start + most);
+            start += most;
+        }
+        last_end = end;
+    }
+    if start < row_count {
+        groups.push(start..row_count);
+    }
+    groups
+}
+
+fn describe_row_group(rows: &Rows<'_>, range: &Range<u32>, stored: &RowGroupMetaData, object: &[u8]) -> RowGroup {
+    let at = range.start as usize..range.end as usize;
+    let ends = at.clone().map(|row| rows.starts[row].saturating_add(rows.durations[row].max(0) as u64));
+    let durations = || rows.durations[at.clone()].iter().copied();
+    let chunk_crc32c = stored
+        .columns()
+        .iter()
+        .map(|chunk| {
+            let (start, len) = chunk.byte_range();
+            crc32c::crc32c(&object[start as usize..(start + len) as usize])
+        })
+        .collect();
+    RowGroup {
+        row_count: range.end - range.start,
+        first_trace_id: TraceId(rows.trace_ids[at.start]),
+        last_trace_id: TraceId(rows.trace_ids[at.end - 1]),
+        min_start_unix_nanos: rows.starts[at.clone()].iter().copied().min().unwrap_or(0),
+        max_end_unix_nanos: ends.max().unwrap_or(0),
+        min_duration_nanos: durations().min().unwrap_or(0),
+        max_duration_nanos: durations().max().unwrap_or(0),
+        stride_trace_ids: at.step_by(ID_STRIDE).map(|row| TraceId(rows.trace_ids[row])).collect(),
+        chunk_crc32c,
+    }
+}
+
+fn search_sections(
+    rows: &Rows<'_>,
+    order: &Order,
+    origins: &Origins<'_>,
+    split: &Split<'_>,
+    row_groups: &[Range<u32>],
+    filters: &ValueFilters,
+) -> [(Kind, Vec<u8>); 4] {
+    let services = origins.services();
+    let mut summaries = SummaryWriter::default();
+    for (i, start) in order.trace_starts.iter().enumerate() {
+        let end = order.trace_starts.get(i + 1).map_or(order.rows.len(), |end| *end as usize);
+        let spans = (*start as usize..end).map(|row| SummarySpan {
+            start_unix_nanos: rows.starts[row],
+            duration_nanos: rows.durations[row],
+            is_root: rows.is_root[row],
+            is_error: rows.status_codes[row] == STATUS_ERROR,
+            name: rows.names[row],
+            service: services[rows.resource_ids[row] as usize],
+        });
+        summaries.push(TraceId(rows.trace_ids[*start as usize]), spans);
+    }
+    [
+        (Kind::Summaries, summaries.finish()),
+        (Kind::ValueFilters, filters.write()),
+        (Kind::Keys, keys::write_keys(split, row_groups)),
+        (Kind::ResourceSets, keys::write_resource_sets(rows, origins.resource_count(), row_groups)),
+    ]
+}
+
+fn trace_filter(rows: &Rows<'_>, order: &Order, bits: usize) -> Vec<u8> {
+    let mut filter = Filter::with_room_for(order.trace_starts.len(), bits);
+    for start in &order.trace_starts {
+        filter.insert(filter::hash(0, &rows.trace_ids[*start as usize]));
+    }
+    let mut bytes = Vec::new();
+    filter.write(&mut bytes);
+    bytes
+}
+
+fn column_bytes(row_groups: &[RowGroupMetaData]) -> Vec<(String, u64)> {
+    let mut column_bytes: Vec<(String, u64)> = Vec::new();
+    for (g, group) in row_groups.iter().enumerate() {
+        for (c, chunk) in group.columns().iter().enumerate() {
+            if g == 0 {
+                column_bytes.push((chunk.column_path().string(), 0));
+            }
+            column_bytes[c].1 += chunk.compressed_size() as u64;
+        }
+    }
+    column_bytes
+}
