@@ -1,0 +1,65 @@
+//! Opening blocks: fetching the parts that are kept in memory.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use spanlake_block::{Block, Damage, SearchIndex};
+
+use crate::block_ref::BlockRef;
+use crate::catalog::Catalog;
+use crate::error::Error;
+
+impl Catalog {
+    /// Opens a block: reads its tail, which holds the trace-id filter, the row-group directory and the column schema. One
+    /// ranged GET, none when it is in memory; callers who ask for the same block at the same time share it.
+    ///
+    /// # Errors
+    /// [`Error::DamagedBlock`]; [`Error::Storage`], where [`Error::is_gone`] asks for a new snapshot.
+    pub async fn open_block(&self, block: &BlockRef) -> Result<Arc<Block>, Error> {
+        let read = || {
+            self.read_part(block, block.meta.tail_offset..block.meta.object_bytes, |bytes| {
+                let opened = Block::open(&block.meta, bytes)?;
+                let held_bytes = opened.memory_bytes();
+                Ok((opened, held_bytes))
+            })
+        };
+        self.inner.tails.get_or_read(&block.key, read).await
+    }
+
+    /// Opens a block's search index: the trace summaries and the value filters. One ranged GET besides what
+    /// [`Catalog::open_block`] costs, none when it is in memory.
+    ///
+    /// # Errors
+    /// As [`Catalog::open_block`].
+    pub async fn open_search(&self, block: &BlockRef) -> Result<Arc<SearchIndex>, Error> {
+        let read = || async {
+            let opened = self.open_block(block).await?;
+            self.read_part(block, opened.search_range(), |bytes| {
+                let search = opened.open_search(bytes)?;
+                let held_bytes = search.memory_bytes();
+                Ok((search, held_bytes))
+            })
+            .await
+        };
+        self.inner.searches.get_or_read(&block.key, read).await
+    }
+
+    /// Reads a range and opens what is in it. Damage may have come in on the way, so it is looked at twice.
+    async fn read_part<T>(
+        &self,
+        block: &BlockRef,
+        range: Range<u64>,
+        open: impl Fn(Bytes) -> Result<(T, usize), Damage>,
+    ) -> Result<(T, u64), Error> {
+        let mut reads = 1;
+        loop {
+            let bytes = self.inner.store.get_range(&block.key, range.clone()).await?;
+            match open(bytes) {
+                Ok((opened, held_bytes)) => return Ok((opened, held_bytes.max(1) as u64)),
+                Err(Damage::Corrupt { .. }) if reads == 1 => reads += 1,
+                Err(source) => return Err(Error::DamagedBlock { key: Arc::clone(&block.key), source }),
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Taking snapshots of one tenant, with concurrent callers sharing a listing.
+//!
+//! A snapshot must show every block whose publish returned before the caller asked, so a caller may share only a listing
+//! that *begins after* it asked. Callers draw a number when they ask and when a listing begins; whoever gets the lock next
+//! either finds a finished listing with a number above its own, or begins one, which serves all who wait behind it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use spanlake_model::Tenant;
+use spanlake_storage::{Kind, Store};
+
+use crate::error::Error;
+use crate::keys;
+use crate::manifest::Manifest;
+use crate::metrics::Metrics;
+use crate::snapshot::Snapshot;
+
+/// How often a manifest that vanished between listing and reading is looked for anew: each time a newer one has replaced
+/// it, and old ones are kept for days.
+const MAX_HEAD_READS: usize = 3;
+
+/// What a process remembers of one tenant.
+#[derive(Debug)]
+pub(crate) struct TenantState {
+    tenant: Tenant,
+    numbers: AtomicU64,
+    last_listing: tokio::sync::Mutex<Listing>,
+    /// The newest manifest seen. It never goes back to an older one, whatever a listing says.
+    head: Mutex<Option<Arc<Manifest>>>,
+}
+
+#[derive(Debug, Default)]
+struct Listing {
+    begun: u64,
+    outcome: Option<Result<Arc<Snapshot>, Error>>,
+    /// The last one that succeeded: to build the next from.
+    good: Option<Arc<Snapshot>>,
+}
+
+impl TenantState {
+    pub(crate) fn new(tenant: Tenant) -> Self {
+        Self { tenant, numbers: AtomicU64::new(1), last_listing: Default::default(), head: Mutex::default() }
+    }
+
+    pub(crate) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// A snapshot that shows everything published before the call.
+    pub(crate) async fn snapshot(&self, store: &Store, metrics: &Metrics) -> Result<Arc<Snapshot>, Error> {
+        let asked = self.numbers.fetch_add(1, Ordering::SeqCst);
+        let mut last = self.last_listing.lock().await;
+        if last.begun > asked
+            && let Some(outcome) = &last.outcome
+        {
+            metrics.shared.inc();
+            return outcome.clone();
+        }
+        let begun = self.numbers.fetch_add(1, Ordering::SeqCst);
+        let outcome = self.take(store, metrics, last.good.as_ref()).await;
+        if let Ok(snapshot) = &outcome {
+            last.good = Some(Arc::clone(snapshot));
+        }
+        last.begun = begun;
+        last.outcome = Some(outcome.clone());
+        outcome
+    }
+
+    /// Lists level 0 and looks for a newer manifest, both at once. Every block published before is seen: if it was retired
+    /// after the manifest found here, it still lies among level 0, because objects are deleted only long after they are
+    /// retired, and a snapshot takes seconds at most; if before, the manifest has what it was merged into.
+    async fn take(
+        &self,
+        store: &Store,
+        metrics: &Metrics,
+        before: Option<&Arc<Snapshot>>,
+    ) -> Result<Arc<Snapshot>, Error> {
+        metrics.listings.inc();
+        let prefix = keys::l0(&self.tenant);
+        let listing = async { store.list(&prefix, None).await.map_err(Error::from) };
+        let (manifest, listed) = futures::future::try_join(self.newest_manifest(store), listing).await?;
+        let snapshot = Snapshot::build(&self.tenant, manifest, &listed, before)?;
+        self.report_unknown(&snapshot, before, metrics);
+        Ok(snapshot)
+    }
+
+    /// The newest manifest, or none. One listing behind the newest one seen, and a read if there is a newer one.
+    pub(crate) async fn newest_manifest(&self, store: &Store) -> Result<Option<Arc<Manifest>>, Error> {
+        let mut reads = 0;
+        loop {
+            let seen = self.seen();
+            let after = seen.as_ref().map(|manifest| keys::manifest(&self.tenant, manifest.sequence));
+            let listed = store.list(&keys::manifests(&self.tenant), after.as_deref()).await?;
+            let Some(sequence) = listed.iter().rev().find_map(|object| keys::manifest_sequence(&object.key)) else {
+                return Ok(seen);
+            };
+            match store.get(&keys::manifest(&self.tenant, sequence)).await {
+                Ok(bytes) => {
+                    let manifest = Arc::new(Manifest::decode(&self.tenant, sequence, &bytes)?);
+                    return Ok(Some(self.saw(manifest)));
+                }
+                Err(error) if error.kind() == Kind::NotFound && reads < MAX_HEAD_READS => reads += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Remembers a manifest if it is newer than what is remembered; gives back the newer of the two.
+    pub(crate) fn saw(&self, manifest: Arc<Manifest>) -> Arc<Manifest> {
+        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*head {
+            Some(seen) if seen.sequence >= manifest.sequence => Arc::clone(seen),
+            _ => {
+                *head = Some(Arc::clone(&manifest));
+                manifest
+            }
+        }
+    }
+
+    fn seen(&self) -> Option<Arc<Manifest>> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts and logs names that are no blocks when they are first seen.
+    fn report_unknown(&self, snapshot: &Snapshot, before: Option<&Arc<Snapshot>>, metrics: &Metrics) {
+        let known = before.map(|before| before.unknown_names.as_slice()).unwrap_or_default();
+        let new: Vec<&String> = snapshot.unknown_names.iter().filter(|name| !known.contains(name)).collect();
+        if let Some(first) = new.first() {
+            metrics.unknown_names.inc_by(new.len() as u64);
+            tracing::warn!(tenant = %self.tenant, count = new.len(), first, "objects that are no blocks lie among level 0");
+        }
+    }
+}
