@@ -1,0 +1,148 @@
+//! Request bodies: read under limits on bytes, silence and time, and charged before they are kept.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Buf, Bytes};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::config::ReceiverConfig;
+use crate::error::PushError;
+use crate::ingester::Admission;
+
+/// Steps in which a body of undeclared length is charged: far fewer waits than frames, little charged for nothing.
+const STEP_BYTES: usize = 64 << 10;
+
+/// How much of a refused body is read and thrown away, so that the sender can finish and hear the answer.
+const DISCARD_BYTES: usize = 64 << 20;
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// What is known of a body's length before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// It ends where it ends; perhaps at this length.
+    Until(Option<u64>),
+    /// So many bytes belong to it; more may follow.
+    Exact(usize),
+}
+
+/// A body being read.
+#[derive(Debug)]
+pub(crate) struct BodyReader {
+    body: Body,
+    /// Received and not yet taken.
+    rest: Bytes,
+    idle_timeout: Duration,
+    deadline: Instant,
+}
+
+impl BodyReader {
+    pub fn new(body: Body, config: &ReceiverConfig) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            idle_timeout: config.body_idle_timeout.get(),
+            deadline: Instant::now() + config.body_timeout.get(),
+        }
+    }
+
+    /// The whole body, or the part that [`Length::Exact`] names.
+    pub async fn read(
+        &mut self,
+        length: Length,
+        max_bytes: usize,
+        admission: &mut Admission,
+    ) -> Result<Bytes, PushError> {
+        let (declared, wanted) = match length {
+            Length::Until(declared) => (declared.unwrap_or(0), usize::MAX),
+            Length::Exact(bytes) => (bytes as u64, bytes),
+        };
+        if declared > max_bytes as u64 {
+            return Err(too_large(format!("{declared} bytes"), max_bytes));
+        }
+        admission.hold(declared as usize).await?;
+        let mut bytes = Vec::with_capacity(declared as usize);
+        while bytes.len() < wanted {
+            let Some(chunk) = self.chunk(wanted - bytes.len()).await? else {
+                if wanted == usize::MAX {
+                    break;
+                }
+                let found = bytes.len();
+                return Err(PushError::Malformed(format!(
+                    "the body ends after {found} of the message's {wanted} bytes"
+                )));
+            };
+            let total = bytes.len() + chunk.len();
+            if total > max_bytes {
+                return Err(too_large(format!("more than {max_bytes} bytes"), max_bytes));
+            }
+            if total > bytes.capacity() {
+                let capacity = total.max(bytes.len() * 2).next_multiple_of(STEP_BYTES).min(max_bytes);
+                admission.hold(capacity).await?;
+                bytes.reserve_exact(capacity - bytes.len());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(admission.keep(bytes))
+    }
+
+    /// Exactly this many bytes from the front; nothing when the body ends before the first.
+    pub async fn prefix<const N: usize>(&mut self) -> Result<Option<[u8; N]>, PushError> {
+        let mut prefix = [0; N];
+        let mut filled = 0;
+        while filled < N {
+            let Some(chunk) = self.chunk(N - filled).await? else {
+                return match filled {
+                    0 => Ok(None),
+                    _ => Err(PushError::Malformed(format!("the body ends after {filled} of its first {N} bytes"))),
+                };
+            };
+            prefix[filled..filled + chunk.len()].copy_from_slice(&chunk);
+            filled += chunk.len();
+        }
+        Ok(Some(prefix))
+    }
+
+    /// Whether nothing follows.
+    pub async fn at_end(&mut self) -> Result<bool, PushError> {
+        Ok(self.chunk(1).await?.is_none())
+    }
+
+    /// Reads on and forgets, within bounds, so that a sender in the middle of its body gets to read the answer instead
+    /// of a broken connection.
+    pub async fn discard(mut self) {
+        let _ = timeout(DISCARD_TIME, async {
+            let mut left = DISCARD_BYTES;
+            while let Ok(Some(chunk)) = self.chunk(left).await {
+                left -= chunk.len();
+                if left == 0 {
+                    break;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// The next bytes, at least one and at most `max`; nothing at the end.
+    async fn chunk(&mut self, max: usize) -> Result<Option<Bytes>, PushError> {
+        while self.rest.is_empty() {
+            let Ok(frame) = timeout_at(self.deadline, timeout(self.idle_timeout, self.body.frame())).await else {
+                return Err(PushError::SlowBody("it took longer than body_timeout in all"));
+            };
+            match frame {
+                Err(_elapsed) => return Err(PushError::SlowBody("nothing came for body_idle_timeout")),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => return Err(PushError::BrokenBody(error.to_string())),
+                Ok(Some(Ok(frame))) => self.rest = frame.into_data().unwrap_or_default(),
+            }
+        }
+        let taken = self.rest.split_to(max.min(self.rest.remaining()));
+        Ok(Some(taken))
+    }
+}
+
+fn too_large(what: String, max_bytes: usize) -> PushError {
+    PushError::TooLarge { what, limit: max_bytes as u64, setting: "max_request_bytes" }
+}
