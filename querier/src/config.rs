@@ -1,0 +1,53 @@
+//! What an operator may set about reading, with the bound behind each number.
+
+use serde::{Deserialize, Serialize};
+use spanlake_model::{ByteSize, HumanDuration};
+
+/// Settings of the querier. Every queue and every amount of work a query may cause is bounded here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Queries that run at the same time; default 16. Each may hold `fetches_per_query` row groups in memory.
+    pub max_concurrent_queries: usize,
+    /// Queries that wait for their turn; default 256. One more is answered 429.
+    pub max_queued_queries: usize,
+    /// Longest a query may take, waiting included; default 60 s. Past it the answer is 504.
+    pub query_timeout: HumanDuration,
+    /// Reads of one query that are in flight or being decoded at once; default 8.
+    pub fetches_per_query: usize,
+    /// Reads of all queries together that are in flight or being decoded at once; default 32.
+    pub max_fetches: usize,
+    /// Most blocks one query may look into; default 100,000. A narrower time range needs fewer.
+    pub max_blocks_per_query: usize,
+    /// Most bytes of objects one query may look into; default 4 GiB.
+    pub max_query_bytes: ByteSize,
+    /// Most bytes of spans (as protobuf) of one trace that are answered; default 64 MiB. A larger trace is answered in part
+    /// by `/api/v2/traces`, and refused with 422 by `/api/traces`, which has no way to say so.
+    pub max_trace_bytes: ByteSize,
+    /// Most traces a search may hold in memory while they are undecided; default 2,000,000 (about 100 bytes each).
+    pub max_search_traces: usize,
+    /// How far apart in time, from block to block, the pieces of one trace are looked for by a search; default 1 h. Inside
+    /// this reach a search sees whole traces; it also decides how early a search for the newest traces may stop.
+    pub trace_reach: HumanDuration,
+    /// Whether requests name their tenant in `X-Scope-OrgID`. Taken from the server's `tenancy.enabled`, not set here.
+    #[serde(skip)]
+    pub tenancy_enabled: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_concurrent_queries: 16,
+            max_queued_queries: 256,
+            query_timeout: HumanDuration::from_secs(60),
+            fetches_per_query: 8,
+            max_fetches: 32,
+            max_blocks_per_query: 100_000,
+            max_query_bytes: ByteSize::gib(4),
+            max_trace_bytes: ByteSize::mib(64),
+            max_search_traces: 2_000_000,
+            trace_reach: HumanDuration::from_secs(3_600),
+            tenancy_enabled: false,
+        }
+    }
+}
