@@ -1,0 +1,20 @@
+//! Measuring Spanlake: corpora that look like production, a client that replays them against any OTLP/HTTP server, the
+//! cost of every stage by itself, and load for the read side.
+//!
+//! Mounted by the binary as `spanlake bench`. It must not know any role: it meets servers over HTTP only.
+
+mod cli;
+mod client;
+mod clock;
+mod corpus;
+mod dice;
+mod error;
+mod latency;
+mod load;
+mod replay;
+mod stages;
+mod table;
+
+pub use cli::{Args, main, run};
+pub use corpus::{Corpus, Figures, Kind, KnownTrace, Message, Reader, Request, Spec, Writer, read_ids, write_ids};
+pub use error::Error;

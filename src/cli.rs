@@ -1,0 +1,125 @@
+//! The command line: what can be asked, and where each answer is made. It decides nothing else.
+//!
+//! Exit codes: 0 for success, 1 when something failed, 2 when the command line or the configuration is wrong, 130 and
+//! 143 when a second SIGINT or SIGTERM ended `serve` before it had stopped gracefully.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Problems};
+use crate::serve;
+
+/// Exit code when the command line or the configuration is wrong.
+const USAGE: u8 = 2;
+
+/// A trace database on object storage.
+#[derive(Debug, Parser)]
+#[command(name = "spanlake", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive spans, store them and answer queries, until SIGTERM or SIGINT.
+    Serve(ServeArgs),
+    /// Show or check the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Make corpora of spans, replay them, and measure.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// What to measure; `spanlake bench --help` lists it.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the effective configuration as TOML, each value with where it comes from, secrets as ***.
+    Print(SettingArgs),
+    /// Say everything that is wrong with the configuration, and exit with 2 if anything is.
+    Check(SettingArgs),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    settings: SettingArgs,
+    /// Print the bound addresses as one line of JSON on stdout once everything listens.
+    #[arg(long)]
+    print_addresses: bool,
+}
+
+/// Settings by flag. They win over SPANLAKE_<SECTION>__<KEY> in the environment, which wins over the file.
+#[derive(Debug, Default, Args)]
+pub struct SettingArgs {
+    /// TOML file with settings.
+    #[arg(long, value_name = "FILE", env = "SPANLAKE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where blocks are kept: file:///directory, s3://bucket/prefix, gs://, az:// or memory:// (storage.url).
+    #[arg(long, value_name = "URL")]
+    pub storage_url: Option<String>,
+    /// Address of queries, /ready and /metrics (server.http_listen).
+    #[arg(long, value_name = "HOST:PORT")]
+    pub http_listen: Option<String>,
+    /// Address that receives OTLP over gRPC (otlp.grpc_listen).
+    #[arg(long, value_name = "HOST:PORT")]
+    pub otlp_grpc_listen: Option<String>,
+    /// Address that receives OTLP over HTTP (otlp.http_listen).
+    #[arg(long, value_name = "HOST:PORT")]
+    pub otlp_http_listen: Option<String>,
+    /// Roles to play, with commas between: ingester, querier, compactor (roles).
+    #[arg(long, value_name = "ROLES")]
+    pub roles: Option<String>,
+    /// Any other setting; may be repeated.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Does what the command line asks and gives the exit code.
+pub fn run(cli: Cli) -> ExitCode {
+    let outcome = match cli.command {
+        Command::Serve(args) => config::load(&args.settings, std::env::vars_os())
+            .map_err(anyhow::Error::from)
+            .and_then(|loaded| serve::run(loaded.config, args.print_addresses)),
+        Command::Config { command: ConfigCommand::Print(args) } => config::load(&args, std::env::vars_os())
+            .map_err(anyhow::Error::from)
+            .and_then(|loaded| config::print(&loaded))
+            .map(|text| print!("{text}")),
+        Command::Config { command: ConfigCommand::Check(args) } => {
+            config::load(&args, std::env::vars_os()).map(|_| eprintln!("the configuration is fine")).map_err(Into::into)
+        }
+        Command::Bench { args } => return spanlake_bench::main(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => match error.downcast_ref::<Problems>() {
+            Some(problems) => {
+                eprintln!("{problems}");
+                ExitCode::from(USAGE)
+            }
+            None => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

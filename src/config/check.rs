@@ -1,0 +1,56 @@
+//! What no single setting shows: settings that contradict one another, and texts whose form only the whole decides.
+
+use std::str::FromStr;
+
+use spanlake_model::ByteSize;
+use spanlake_storage::Store;
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, ListenAddress};
+
+/// The HTTP server's own least buffer.
+const MIN_HEADER_BYTES: ByteSize = ByteSize::kib(8);
+
+/// Every contradiction as the dotted name of the setting to change and a sentence.
+pub fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    found.extend(storage_url(&config.storage).map(|message| ("storage.url", message)));
+    let listeners = [
+        ("server.http_listen", &config.server.http_listen),
+        ("otlp.grpc_listen", &config.otlp.grpc_listen),
+        ("otlp.http_listen", &config.otlp.http_listen),
+    ];
+    for (i, (key, address)) in listeners.iter().enumerate() {
+        if let Some((other, _)) = listeners[..i].iter().find(|(_, other)| clash(address, other)) {
+            found.push((key, format!("{address} is taken by `{other}`: each needs a port of its own")));
+        }
+    }
+    if let Err(error) = EnvFilter::from_str(&config.log.level) {
+        found.push(("log.level", format!("{error}: write error, warn, info, debug or trace")));
+    }
+    if config.server.max_header_bytes < MIN_HEADER_BYTES {
+        found.push(("server.max_header_bytes", format!("at least {MIN_HEADER_BYTES} are needed")));
+    }
+    if config.server.max_connections == 0 {
+        found.push(("server.max_connections", "at least one connection is needed".to_owned()));
+    }
+    found
+}
+
+fn clash(a: &ListenAddress, b: &ListenAddress) -> bool {
+    a.port != 0 && a == b
+}
+
+/// What is wrong with the storage URL, if anything. Only the store's own reader knows; it is asked by opening, except
+/// where that would make a directory.
+fn storage_url(config: &spanlake_storage::Config) -> Option<String> {
+    let url = config.url.trim();
+    let is_directory = match url.split_once("://") {
+        Some((scheme, path)) => scheme == "file" && path.starts_with('/'),
+        None => url.starts_with(['.', '/']) || (!url.contains(':') && !url.is_empty()),
+    };
+    if is_directory {
+        return None;
+    }
+    Store::open(config).err().map(|error| error.message().to_owned())
+}

@@ -1,0 +1,17 @@
+//! The `spanlake` program: reads the command line and leaves the rest to the modules it names.
+
+mod cli;
+mod config;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Decoding allocates many small strings: with the system allocator it takes half as long again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run(cli::Cli::parse())
+}

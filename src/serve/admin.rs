@@ -1,0 +1,84 @@
+//! The routes that every process has, whatever its roles: readiness, metrics, versions. All else goes to the routes of
+//! the roles.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::registry::Registry;
+
+use super::process::Process;
+use super::readiness::Readiness;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// The routes of the process in front of the routes of its roles.
+pub fn router(readiness: Readiness, registry: Registry, roles: Option<Router>) -> Router {
+    let mut process = Registry::default();
+    process.register_collector(Box::new(Process));
+    let registries = Arc::new([process, registry]);
+    let routes = Router::new()
+        .route("/ready", get(move || std::future::ready(ready(&readiness))))
+        .route("/metrics", get(move || std::future::ready(metrics(registries.as_ref()))))
+        .route("/status/version", get(|| std::future::ready(text(StatusCode::OK, TEXT, version_text()))))
+        .route("/api/echo", get(|| std::future::ready(text(StatusCode::OK, TEXT, "echo"))))
+        .route("/api/status/buildinfo", get(|| std::future::ready(text(StatusCode::OK, JSON, build_info()))));
+    match roles {
+        Some(roles) => routes.fallback_service(roles.fallback(|| std::future::ready(not_found("this path")))),
+        None => routes.fallback(|| std::future::ready(not_found("without the role querier, this path"))),
+    }
+}
+
+fn not_found(what: &str) -> Response {
+    text(StatusCode::NOT_FOUND, TEXT, format!("nothing is served under {what}\n"))
+}
+
+fn text(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Response {
+    (status, [(header::CONTENT_TYPE, content_type)], body.into()).into_response()
+}
+
+fn ready(readiness: &Readiness) -> Response {
+    match readiness.check() {
+        Ok(()) => text(StatusCode::OK, TEXT, "ready\n"),
+        Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {reason}\n")),
+    }
+}
+
+fn metrics(registries: &[Registry; 2]) -> Response {
+    match write_metrics(registries) {
+        Ok(body) => text(StatusCode::OK, OPEN_METRICS, body),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("metrics cannot be written: {error}\n")),
+    }
+}
+
+fn write_metrics(registries: &[Registry; 2]) -> Result<String, fmt::Error> {
+    let mut body = String::new();
+    for registry in registries {
+        encode_registry(&mut body, registry)?;
+    }
+    encode_eof(&mut body)?;
+    Ok(body)
+}
+
+fn version_text() -> String {
+    format!("spanlake, version {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// The fields Grafana's Tempo data source looks for; those that describe a Go build are empty.
+fn build_info() -> String {
+    serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "revision": option_env!("SPANLAKE_BUILD_REVISION").unwrap_or_default(),
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+    })
+    .to_string()
+}

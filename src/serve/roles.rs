@@ -1,0 +1,152 @@
+//! Which roles run, on which ports. The only place that knows all of them.
+
+use std::net::SocketAddr;
+
+use prometheus_client::registry::Registry;
+use spanlake_catalog::Catalog;
+use spanlake_compactor::Compactor;
+use spanlake_ingester::{Ingester, ReceiverConfig};
+use spanlake_querier::Querier;
+use spanlake_storage::Store;
+use tokio::task::JoinHandle;
+
+use super::admin;
+use super::readiness::Readiness;
+use super::server::{Listener, Server};
+use crate::config::{Config, Role, ServerConfig};
+
+/// The roles this process plays. A role it does not play is absent.
+pub struct Roles {
+    ingester: Option<Ingester>,
+    querier: Option<Querier>,
+    compactor: Option<Compactor>,
+    receiver: ReceiverConfig,
+}
+
+impl Roles {
+    /// Makes the roles that the configuration asks for; nothing runs yet. Costs no request.
+    pub fn new(config: &Config, store: &Store, registry: &mut Registry) -> Self {
+        let catalog = Catalog::new(store.clone(), config.catalog.clone());
+        catalog.register(registry);
+        let plays = |role| config.roles.contains(role);
+        let querier_config =
+            spanlake_querier::Config { tenancy_enabled: config.tenancy.enabled, ..config.querier.clone() };
+        Self {
+            ingester: plays(Role::Ingester).then(|| Ingester::new(config.ingester.clone(), catalog.clone(), registry)),
+            querier: plays(Role::Querier).then(|| Querier::new(querier_config, catalog.clone(), registry)),
+            compactor: plays(Role::Compactor)
+                .then(|| Compactor::new(config.compactor.clone(), catalog.clone(), registry)),
+            receiver: config.otlp.receiver(config.tenancy.enabled),
+        }
+    }
+
+    /// Takes no new spans, and waits until all that were taken are acknowledged or refused. Returns whether they were.
+    pub async fn shutdown(&self) -> bool {
+        match &self.ingester {
+            Some(ingester) => ingester.shutdown().await,
+            None => true,
+        }
+    }
+}
+
+/// The bound ports, before anything is served on them.
+pub struct Listeners {
+    http: Listener,
+    otlp: Option<(Listener, Listener)>,
+}
+
+/// The addresses in use; those of OTLP are absent where no spans are received.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// Queries, readiness, metrics.
+    pub http: SocketAddr,
+    /// OTLP over gRPC.
+    pub otlp_grpc: Option<SocketAddr>,
+    /// OTLP over HTTP.
+    pub otlp_http: Option<SocketAddr>,
+}
+
+impl Listeners {
+    /// Binds every port that the roles need.
+    ///
+    /// # Errors
+    /// If one cannot be bound.
+    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let http = Listener::bind("server.http_listen", &config.server.http_listen).await?;
+        let otlp = if config.roles.contains(Role::Ingester) {
+            let grpc = Listener::bind("otlp.grpc_listen", &config.otlp.grpc_listen).await?;
+            Some((grpc, Listener::bind("otlp.http_listen", &config.otlp.http_listen).await?))
+        } else {
+            None
+        };
+        Ok(Self { http, otlp })
+    }
+
+    /// The addresses with their actual ports.
+    pub fn addresses(&self) -> Addresses {
+        Addresses {
+            http: self.http.address(),
+            otlp_grpc: self.otlp.as_ref().map(|(grpc, _)| grpc.address()),
+            otlp_http: self.otlp.as_ref().map(|(_, http)| http.address()),
+        }
+    }
+}
+
+/// What runs.
+pub struct Running {
+    http: Server,
+    waiting: Option<(Listener, Listener)>,
+    receivers: Vec<Server>,
+    compactor: Option<JoinHandle<()>>,
+    limits: ServerConfig,
+}
+
+impl Running {
+    /// Starts everything but the receivers of spans.
+    pub fn start(
+        listeners: Listeners,
+        roles: &Roles,
+        registry: Registry,
+        readiness: &Readiness,
+        config: &Config,
+    ) -> Self {
+        let limits = config.server.clone();
+        let queries = roles.querier.clone().map(spanlake_querier::router);
+        let router = admin::router(readiness.clone(), registry, queries);
+        Self {
+            http: listeners.http.serve(router, &limits),
+            waiting: listeners.otlp,
+            receivers: Vec::new(),
+            compactor: None,
+            limits,
+        }
+    }
+
+    /// Starts to receive spans and to watch the blocks, as the roles ask.
+    pub fn receive(&mut self, roles: &Roles) {
+        if let (Some(ingester), Some((grpc, http))) = (&roles.ingester, self.waiting.take()) {
+            let grpc_router = spanlake_ingester::grpc_router(ingester.clone(), roles.receiver.clone());
+            let http_router = spanlake_ingester::http_router(ingester.clone(), roles.receiver.clone());
+            self.receivers = vec![grpc.serve(grpc_router, &self.limits), http.serve(http_router, &self.limits)];
+        }
+        self.compactor = roles.compactor.clone().map(|compactor| tokio::spawn(compactor.run()));
+    }
+
+    /// Takes no new connections with spans, and asks those that are open to end.
+    pub fn stop_receiving(&self) {
+        for receiver in &self.receivers {
+            receiver.stop();
+        }
+    }
+
+    /// Ends everything, and returns when the last connection has ended.
+    pub async fn drain(self) {
+        if let Some(compactor) = self.compactor {
+            compactor.abort();
+        }
+        for receiver in self.receivers {
+            receiver.drain().await;
+        }
+        self.http.drain().await;
+    }
+}
