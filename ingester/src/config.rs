@@ -21,8 +21,8 @@ pub struct Config {
     /// Most flushes of one tenant under way at a time, sealing and writing. Default 4: covers a PUT that takes four
     /// times the flush interval.
     pub max_flushes_in_flight: usize,
-    /// Longest wait for the store to accept one block; then its requests fail with a retryable error. Default 8 s: the
-    /// usual exporter gives up after 10 s and must hear of the failure before that.
+    /// Longest wait of a decoded request for its turn and for the store to accept its block; then it fails with a
+    /// retryable error. Default 8 s: the usual exporter gives up after 10 s and must hear of the failure before that.
     pub publish_timeout: HumanDuration,
     /// Largest request as sent, so compressed if it is. Default 64 MiB, as the OTLP specification recommends.
     pub max_request_bytes: ByteSize,
@@ -181,14 +181,18 @@ impl Config {
         demand(self.flush_spans > 0, "flush_spans must be above 0");
         demand(self.max_flushes_in_flight > 0, "max_flushes_in_flight must be above 0");
         demand(!self.publish_timeout.get().is_zero(), "publish_timeout must be above 0");
+        demand(
+            self.publish_timeout.get() >= self.flush_interval(true).saturating_mul(2),
+            "publish_timeout must be at least twice flush_interval, which requests may have to wait",
+        );
         demand(positive(self.max_request_bytes), "max_request_bytes must be above 0");
         let indexable = self.max_decompressed_bytes.bytes() <= spanlake_otlp::MAX_REQUEST_BYTES as u64;
         demand(
             positive(self.max_decompressed_bytes) && indexable,
             "max_decompressed_bytes must be above 0, at most 1GiB",
         );
-        let floor = ByteSize::mib(1);
-        demand(self.max_in_flight_bytes >= floor, "max_in_flight_bytes must be at least 1MiB");
+        let floor = ByteSize::kib(64);
+        demand(self.max_in_flight_bytes >= floor, "max_in_flight_bytes must be at least 64KiB");
         let share = self.max_tenant_in_flight_bytes.unwrap_or(floor);
         demand(positive(share), "max_tenant_in_flight_bytes must be above 0");
         demand(
@@ -265,6 +269,11 @@ mod tests {
         let starts = ["flush_spans ", "max_tenant_in_flight_bytes ", "limits.max_depth "];
         assert!(bad.problems().iter().zip(starts).all(|(problem, start)| problem.starts_with(start)));
         assert_eq!(bad.problems().len(), 3);
+        let bad = Config { flush_interval: Some(HumanDuration::from_secs(5)), ..Config::default() };
+        assert_eq!(
+            bad.problems(),
+            ["publish_timeout must be at least twice flush_interval, which requests may have to wait"]
+        );
         let cors = CorsConfig {
             allowed_origins: vec!["https://*.*".to_owned()],
             allowed_headers: vec!["a b".to_owned(), "*".to_owned()],

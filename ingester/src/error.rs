@@ -30,19 +30,16 @@ pub enum PushError {
         /// When to try again, with jitter.
         retry_after: Duration,
     },
-    /// The store did not take the block, or its answer is not known.
-    #[error("the spans could not be stored: {reason}; retry in {} ms", retry_after.as_millis())]
+    /// The store did not take the block, or its answer is not known. What it said names keys and endpoints, which are
+    /// for the log and not for senders.
+    #[error("the spans could not be stored, the server's log says why; retry in {} ms", retry_after.as_millis())]
     Unavailable {
-        /// What the store said.
-        reason: Arc<str>,
         /// When to try again, with jitter.
         retry_after: Duration,
     },
     /// The store has no space left.
-    #[error("the disk is full: {reason}; retry in {} ms", retry_after.as_millis())]
+    #[error("the spans could not be stored, the disk is full; retry in {} ms", retry_after.as_millis())]
     Full {
-        /// What the store said.
-        reason: Arc<str>,
         /// When to try again, with jitter.
         retry_after: Duration,
     },

@@ -1,5 +1,6 @@
 //! What no single setting shows: settings that contradict one another, and texts whose form only the whole decides.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use spanlake_model::ByteSize;
@@ -12,9 +13,9 @@ use super::{Config, ListenAddress};
 const MIN_HEADER_BYTES: ByteSize = ByteSize::kib(8);
 
 /// Every contradiction as the dotted name of the setting to change and a sentence.
-pub fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
+pub fn contradictions(config: &Config) -> Vec<(Cow<'static, str>, String)> {
     let mut found = Vec::new();
-    found.extend(storage_url(&config.storage).map(|message| ("storage.url", message)));
+    found.extend(storage_url(&config.storage).map(|message| ("storage.url".into(), message)));
     let listeners = [
         ("server.http_listen", &config.server.http_listen),
         ("otlp.grpc_listen", &config.otlp.grpc_listen),
@@ -22,19 +23,29 @@ pub fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
     ];
     for (i, (key, address)) in listeners.iter().enumerate() {
         if let Some((other, _)) = listeners[..i].iter().find(|(_, other)| clash(address, other)) {
-            found.push((key, format!("{address} is taken by `{other}`: each needs a port of its own")));
+            found.push(((*key).into(), format!("{address} is taken by `{other}`: each needs a port of its own")));
         }
     }
     if let Err(error) = EnvFilter::from_str(&config.log.level) {
-        found.push(("log.level", format!("{error}: write error, warn, info, debug or trace")));
+        found.push(("log.level".into(), format!("{error}: write error, warn, info, debug or trace")));
     }
     if config.server.max_header_bytes < MIN_HEADER_BYTES {
-        found.push(("server.max_header_bytes", format!("at least {MIN_HEADER_BYTES} are needed")));
+        found.push(("server.max_header_bytes".into(), format!("at least {MIN_HEADER_BYTES} are needed")));
     }
     if config.server.max_connections == 0 {
-        found.push(("server.max_connections", "at least one connection is needed".to_owned()));
+        found.push(("server.max_connections".into(), "at least one connection is needed".to_owned()));
     }
+    found.extend(of_section("ingester", config.ingester.problems()));
+    found.extend(of_section("otlp", config.otlp.receiver(config.tenancy.enabled).problems()));
     found
+}
+
+/// What a role says about its own section: sentences that begin with the name of the setting.
+fn of_section(section: &str, problems: Vec<String>) -> impl Iterator<Item = (Cow<'static, str>, String)> {
+    problems.into_iter().map(move |problem| {
+        let name = problem.split(' ').next().unwrap_or_default();
+        (format!("{section}.{name}").into(), problem)
+    })
 }
 
 fn clash(a: &ListenAddress, b: &ListenAddress) -> bool {

@@ -49,7 +49,7 @@ pub fn apply(settings: Vec<Setting>, mut problems: Vec<Problem>, known: &[String
     match Config::deserialize(Value::Table(table)) {
         Ok(config) => {
             problems.extend(check::contradictions(&config).into_iter().map(|(key, message)| Problem {
-                origin: origins.get(key).cloned(),
+                origin: origins.get(key.as_ref()).cloned(),
                 message: format!("`{key}`: {message}"),
             }));
             if problems.is_empty() { Ok(Loaded { config, origins }) } else { Err(Problems(problems)) }

@@ -198,6 +198,13 @@ fn settings_that_contradict_each_other() {
     check(&["server.max_header_bytes=1KiB"], "at least 8KiB");
     check(&["log.level=spanlake==loud"], "`log.level`");
     check(&["roles="], "`roles`");
+    check(
+        &["ingester.flush_spans=0"],
+        "--set ingester.flush_spans: `ingester.flush_spans`: flush_spans must be above 0",
+    );
+    check(&["ingester.publish_timeout=300ms"], "`ingester.publish_timeout`: publish_timeout must be at least twice");
+    check(&["ingester.max_in_flight_bytes=32KiB"], "`ingester.max_in_flight_bytes`: max_in_flight_bytes must be");
+    check(&["otlp.path_prefix=/{x}"], "--set otlp.path_prefix: `otlp.path_prefix`: path_prefix");
 }
 
 #[test]

@@ -206,6 +206,7 @@ impl Store {
                         let message = "another object has the key already";
                         return Err(Error::new(Kind::AlreadyExists, Operation::Put, key, message));
                     }
+                    ReadBack::Unproven(error) => return Err(error),
                     ReadBack::Absent | ReadBack::Unknown => {}
                 }
             }
@@ -302,10 +303,17 @@ impl Store {
 
     async fn read_back(&self, key: &str, body: &Bytes, attempts: &Attempts<'_>) -> ReadBack {
         match self.get_once(key, body.len() as u64, attempts).await {
-            Ok(found) if found == *body => match self.0.driver.confirm(key).await {
-                Ok(()) => ReadBack::Ours,
-                Err(_) => ReadBack::Unknown,
-            },
+            Ok(found) if found == *body => {
+                match tokio::time::timeout_at(attempts.deadline(), self.0.driver.confirm(key)).await {
+                    Ok(Ok(())) => ReadBack::Ours,
+                    Ok(Err(error)) => ReadBack::Unproven(error),
+                    Err(_) => {
+                        let message = "it is there, but could not be made durable before the deadline";
+                        let error = Error::new(Kind::Unavailable, Operation::Put, key, message);
+                        ReadBack::Unproven(error.that_may_have_happened())
+                    }
+                }
+            }
             Ok(_) => ReadBack::Other,
             Err(error) if error.kind() == Kind::NotFound => ReadBack::Absent,
             Err(_) => ReadBack::Unknown,
@@ -396,6 +404,9 @@ const NEVER_SETTLED: &str = "creates of the key collided until the deadline";
 
 enum ReadBack {
     Ours,
+    /// Our bytes are there, and syncing them failed. Syncing again would prove nothing: the kernel reports a lost write
+    /// once, and then calls the next sync a success.
+    Unproven(Error),
     Other,
     Absent,
     Unknown,

@@ -108,6 +108,28 @@ async fn a_store_that_hangs_fails_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn time_spent_behind_slow_flushes_counts() {
+    let (ingester, sink) = ingester(Config { max_flushes_in_flight: 1, ..Config::default() });
+    let hang = || Act::Succeed(Duration::from_secs(3_600));
+    sink.then([hang(), hang()]);
+    let (first, nearly_over, later) =
+        tokio::join!(push_at(&ingester, 0, 1), push_at(&ingester, 500, 2), push_at(&ingester, 3_000, 3));
+    assert_eq!((first.1, nearly_over.1, later.1), (8_000, 8_000, 11_000));
+    for outcome in [first.0, nearly_over.0, later.0] {
+        assert!(matches!(outcome, Err(PushError::Unavailable { .. })), "{outcome:?}");
+    }
+    assert_eq!(sink.sealed(), [1, 1], "nothing is sealed for a request that has no time left");
+
+    sink.then([hang()]);
+    let (hung, recovered) = tokio::join!(push_at(&ingester, 0, 1), push_at(&ingester, 3_000, 4));
+    assert!(hung.0.is_err());
+    recovered.0.unwrap();
+    assert_eq!(recovered.1, 8_000);
+    assert_eq!(account(&ingester), Account { received: 11, acked: 4, rejected: 0, failed: 7 });
+    assert_eq!(ingester.shared().metrics.in_flight_bytes.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_request_that_trips_a_defect_does_not_fail_its_neighbours() {
     let (ingester, sink) = ingester(Config::default());
     let poison = Bytes::from(prost::Message::encode_to_vec(&request_of(vec![span(POISON, 0)])));

@@ -63,6 +63,68 @@ async fn a_create_whose_place_another_took_is_a_conflict_even_when_unclear() {
     assert_eq!((error.kind(), error.may_have_happened()), (Kind::AlreadyExists, false));
 }
 
+/// Memory whose first sync of a create that was read back fails, or hangs, and whose later ones succeed.
+#[derive(Debug)]
+struct Unsynced {
+    memory: Memory,
+    confirms: std::sync::atomic::AtomicU32,
+    hangs: bool,
+}
+
+#[async_trait::async_trait]
+impl Driver for Unsynced {
+    fn backend(&self) -> Backend {
+        self.memory.backend()
+    }
+
+    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes, Error> {
+        self.memory.get(key, range).await
+    }
+
+    async fn put_new(&self, key: &str, body: Bytes) -> Result<(), Error> {
+        self.memory.put_new(key, body).await
+    }
+
+    async fn confirm(&self, key: &str) -> Result<(), Error> {
+        if self.confirms.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0 {
+            return Ok(());
+        }
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        let error = Error::new(Kind::Unavailable, Operation::Put, key, "it cannot be synced");
+        Err(error.that_reading_back_cannot_settle())
+    }
+
+    async fn list_page(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<crate::driver::Page, Error> {
+        self.memory.list_page(prefix, start_after, next, limit).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        self.memory.delete(key).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_cannot_be_synced_does_not_succeed_by_trying_again() {
+    for hangs in [false, true] {
+        let unsynced = Unsynced { memory: Memory::default(), confirms: Default::default(), hangs };
+        let faulty = Faulty::over(Arc::new(unsynced));
+        let store = Store::over(faulty.clone(), &Config::default());
+        faulty.next(Operation::Put, Fault::After(Kind::Unavailable));
+        let began = Instant::now();
+        let error = store.create("k", body()).await.expect_err("nobody knows whether it lasts");
+        assert_eq!((error.kind(), error.may_have_happened()), (Kind::Unavailable, true), "hangs: {hangs}");
+        assert!(began.elapsed() <= Duration::from_millis(20_001), "{:?}", began.elapsed());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn operations_end_at_the_deadline() {
     let (faulty, store) = faulty();

@@ -242,14 +242,15 @@ async fn tenants() {
 async fn trouble_with_the_store_is_retryable_and_says_when() {
     let (address, ingester, sink) = start(Config::default(), ReceiverConfig::default()).await;
     sink.then([
-        Act::Fail(FlushFailure::Unavailable(Arc::from("the store is away"))),
-        Act::Fail(FlushFailure::Full(Arc::from("no space left"))),
+        Act::Fail(FlushFailure::Unavailable(Arc::from("put of \"tenants/a/l0/x\": http://secret-host:9000"))),
+        Act::Fail(FlushFailure::Full(Arc::from("put of \"tenants/a/l0/x\": no space left"))),
         Act::Fail(FlushFailure::Defect(Arc::from("bug"))),
     ]);
-    for (status, text) in [(503, "the store is away"), (503, "disk is full"), (500, "defect")] {
+    for (status, text) in [(503, "could not be stored"), (503, "disk is full"), (500, "defect")] {
         let answer = send(address, "POST", "/v1/traces", &[("content-type", PROTOBUF)], request(2)).await;
         assert_eq!(answer.status, status);
         assert!(answer.text().contains(text));
+        assert!(!answer.text().contains("secret-host") && !answer.text().contains("tenants/"), "{}", answer.text());
         let retry_after = answer.header("retry-after");
         if status == 503 {
             assert!((1..=5).contains(&retry_after.parse::<u32>().unwrap()));
