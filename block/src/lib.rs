@@ -27,6 +27,8 @@ pub use write::{WriteError, WriteOptions, WriteReport, Written, write_block};
 /// The version of the format that this code writes; it reads this one and all before it.
 pub const FORMAT_VERSION: u16 = 1;
 
+/// Most rows of a block: row numbers and distances between rows are INT32 columns.
+const MAX_ROWS: u64 = i32::MAX as u64;
 /// First bytes of the search index.
 const SEARCH_MAGIC: &[u8; 8] = b"SLSEARCH";
 /// First bytes of the tail.

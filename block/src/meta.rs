@@ -100,6 +100,9 @@ impl BlockMeta {
         if parts.next().is_some() {
             return Err(error("it has too many fields"));
         }
+        if meta.to_name(id) != name {
+            return Err(error("its numbers are not lower-case hexadecimal without leading zeros"));
+        }
         if meta.search_offset > meta.tail_offset || meta.tail_offset > meta.object_bytes {
             return Err(error("its offsets are out of order"));
         }
@@ -127,7 +130,10 @@ mod tests {
         };
         let name = meta.to_name("01jd");
         assert_eq!(BlockMeta::parse_name(&name), Ok(("01jd", meta)));
-        for wrong in ["", "x.parquet", "_1.parquet", &name.replace(".parquet", ""), &name.replace("3e8", "xyz")] {
+        let other_spellings =
+            [name.replace("_3e8_", "_+3e8_"), name.replace("3e8", "3E8"), name.replace("3e8", "03e8")];
+        let wrong = ["", "x.parquet", "_1.parquet", &name.replace(".parquet", ""), &name.replace("3e8", "xyz")];
+        for wrong in wrong.into_iter().chain(other_spellings.iter().map(String::as_str)) {
             assert!(BlockMeta::parse_name(wrong).is_err(), "{wrong}");
         }
     }

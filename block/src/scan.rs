@@ -220,7 +220,7 @@ impl Block {
     }
 
     fn leading_leaf(&self, name: &str) -> usize {
-        self.plain.schema().index_of(name).expect("check_shape has seen every fixed column")
+        self.plain.schema().index_of(name).expect("read_footer gave every fixed column")
     }
 }
 

@@ -51,6 +51,13 @@ const COMPRESSED: u16 = 1;
 const ZSTD_LEVEL: i32 = 3;
 /// No section of a sound block inflates past this.
 const MAX_SECTION_BYTES: usize = 1 << 30;
+/// Zstandard's densest block is four bytes that stand for 128 KiB (RFC 8878, section 3.1.1.2).
+const MAX_INFLATION: usize = 128 << 8;
+
+/// Whether a zstd frame of so many bytes can inflate to so many: a damaged number must not ask for all memory.
+pub(crate) fn can_inflate_to(stored_bytes: usize, raw_bytes: usize) -> bool {
+    raw_bytes <= stored_bytes.saturating_mul(MAX_INFLATION)
+}
 
 /// Writes sections: `magic`, u32 count, a table entry each (kind, flags, offset, stored bytes, raw bytes), then the bytes.
 /// Adds the name and stored size of each to `report`.
@@ -64,6 +71,9 @@ pub(crate) fn write_sections(
     let mut body = Vec::new();
     let body_offset = head.len() + sections.len() * ENTRY_BYTES;
     for (kind, raw) in sections {
+        if raw.len() > MAX_SECTION_BYTES {
+            return Err(std::io::Error::other(format!("section {} is above 1 GiB", kind.name())));
+        }
         let compressed = zstd::bulk::compress(raw, ZSTD_LEVEL)?;
         let (flags, stored) =
             if compressed.len() < raw.len() { (COMPRESSED, compressed.as_slice()) } else { (0, raw.as_slice()) };
@@ -115,7 +125,7 @@ impl<'a> Sections<'a> {
         if entry[2] & COMPRESSED as u8 == 0 {
             return Ok(stored.to_vec());
         }
-        if raw_bytes > MAX_SECTION_BYTES {
+        if raw_bytes > MAX_SECTION_BYTES || !can_inflate_to(stored_bytes, raw_bytes) {
             return Err(damage(format!("section {kind:?} claims {raw_bytes} bytes")));
         }
         let raw = zstd::bulk::decompress(stored, raw_bytes).map_err(|error| damage(format!("{kind:?}: {error}")))?;

@@ -143,7 +143,11 @@ pub(crate) struct SummaryWriter<'a> {
     names: Numbered<'a>,
     services: Numbered<'a>,
     service_counts: Writer,
+    /// For each service number its place among the services of the trace being added, or [`NONE`].
+    places: Vec<u32>,
 }
+
+const NONE: u32 = u32::MAX;
 
 #[derive(Default)]
 struct Numbered<'a> {
@@ -180,13 +184,15 @@ impl<'a> SummaryWriter<'a> {
             error_count += u64::from(span.is_error);
             if let Some(service) = span.service {
                 let number = self.services.number(service);
-                match services.iter_mut().find(|counted| counted.0 == number) {
-                    Some(counted) => {
-                        counted.1 += 1;
-                        counted.2 += u64::from(span.is_error);
-                    }
-                    None => services.push((number, 1, u64::from(span.is_error))),
+                self.places.resize(self.services.texts.len(), NONE);
+                let place = &mut self.places[number as usize];
+                if *place == NONE {
+                    *place = services.len() as u32;
+                    services.push((number, 0, 0));
                 }
+                let counted = &mut services[*place as usize];
+                counted.1 += 1;
+                counted.2 += u64::from(span.is_error);
             }
             if span.is_root && root.as_ref().is_none_or(|root| span.start_unix_nanos < root.start_unix_nanos) {
                 root = Some(span);
@@ -202,6 +208,7 @@ impl<'a> SummaryWriter<'a> {
         self.root_services.push(root_service.map_or(0, |service| self.services.number(service) + 1));
         self.service_counts.varint(services.len() as u64);
         for (service, spans, errors) in services {
+            self.places[service as usize] = NONE;
             [service, spans, errors].into_iter().for_each(|number| self.service_counts.varint(number));
         }
     }

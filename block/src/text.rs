@@ -111,6 +111,9 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
 
 /// Reads what [`write_attributes`] wrote.
 ///
+/// The JSON parser's own bound of 128 levels keeps a damaged text from overflowing the stack; what is acknowledged has at
+/// most 66 (the object, a value and its mark for each of [`spanlake_otlp::MAX_DEPTH`] levels, one more inside the last).
+///
 /// # Errors
 /// A sentence about the first thing that is not such a text.
 pub(crate) fn read_attributes(text: &str) -> Result<Vec<KeyValue>, serde_json::Error> {
@@ -238,5 +241,25 @@ fn parse_special_double(text: &str) -> Option<f64> {
         "Infinity" => Some(f64::INFINITY),
         "-Infinity" => Some(f64::NEG_INFINITY),
         _ => u64::from_str_radix(text.strip_prefix("bits:")?, 16).ok().map(f64::from_bits),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_is_bounded_above_what_is_acknowledged() {
+        let nested = |depth: usize, open: &str, close: &str| {
+            format!("{{\"key\":{}1{}}}", open.repeat(depth), close.repeat(depth))
+        };
+        let deepest = spanlake_otlp::MAX_DEPTH as usize;
+        for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("{\"$kvlist\":{\"$bytes\":", "}}")] {
+            read_attributes(&nested(deepest, open, close)).expect("a request can be nested as deep");
+            for too_deep in [128, 1_000_000] {
+                let error = read_attributes(&nested(too_deep, open, close)).expect_err("it is nested too deep");
+                assert!(error.to_string().starts_with("recursion limit exceeded"), "{error}");
+            }
+        }
     }
 }

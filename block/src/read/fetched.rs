@@ -44,7 +44,7 @@ impl ChunkReader for Fetched {
     fn get_read(&self, start: u64) -> Result<Self::T> {
         let found = self.ranges.iter().find_map(|(offset, bytes)| {
             let from = usize::try_from(start.checked_sub(*offset)?).ok()?;
-            (from <= bytes.len()).then(|| bytes.slice(from..))
+            (from < bytes.len()).then(|| bytes.slice(from..))
         });
         found.map(Cursor::new).ok_or_else(|| missing(start))
     }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
-use arrow_schema::Schema;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelector};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
 use prost::Message as _;
 use spanlake_model::TraceId;
 
@@ -28,9 +28,12 @@ use crate::directory::{Directory, ID_STRIDE};
 use crate::filter::{self, Filter};
 use crate::schema::{self, AttributeColumn, ValueType};
 use crate::section::{Kind, Reader, Sections};
-use crate::{BlockMeta, Damage, FORMAT_VERSION, TAIL_MAGIC};
+use crate::{BlockMeta, Damage, FORMAT_VERSION, MAX_ROWS, TAIL_MAGIC};
 pub(crate) use fetched::Fetched;
 use pages::{Footer, Shape};
+
+/// Bytes that a row takes in the column of span ids, which is neither compressed nor a dictionary.
+const SPAN_ID_BYTES: u64 = 8;
 
 /// A resource as it was sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,10 +96,10 @@ impl Block {
             Ok(ScopeEntry { scope, schema_url })
         })?;
         let columns = read_columns(&sections.get(Kind::AttributeColumns)?)?;
-        let footer = Footer::new(read_footer(&tail)?).map_err(|error| parquet_damage(&error))?;
+        let footer = Footer::new(read_footer(&tail, &columns)?).map_err(|error| parquet_damage(&error))?;
         let plain = Shape::plain(Arc::new(footer)).map_err(|error| parquet_damage(&error))?;
         let dictionary = Shape::dictionary(&plain).map_err(|error| parquet_damage(&error))?;
-        let first_rows = check_shape(meta, &directory, plain.metadata(), &columns, plain.schema())?;
+        let first_rows = check_shape(meta, &directory, plain.metadata())?;
         Ok(Self {
             meta: meta.clone(),
             directory,
@@ -200,7 +203,7 @@ impl Block {
     /// Spans of some rows of a row group: whole traces, or of one trace all that the row group has. Lists are opened only
     /// if some row has items, since a list cannot be entered in the middle without reading all before it.
     fn read_rows(&self, row_group: usize, fetched: &Fetched, rows: Range<usize>) -> Result<Vec<SpanRow>, Damage> {
-        let events = self.plain.schema().index_of(schema::EVENTS).expect("check_shape has seen every fixed column");
+        let events = self.plain.schema().index_of(schema::EVENTS).expect("read_footer gave every fixed column");
         let [event_leaves, link_leaves] = [events, events + 1].map(|root| self.plain.leaves_of_root(root));
         let flat: Vec<usize> = (0..event_leaves.start).chain(link_leaves.end..self.plain.leaf_count()).collect();
         let flat = self.read_batch(row_group, fetched, &flat, rows.clone())?;
@@ -329,7 +332,9 @@ fn read_columns(bytes: &[u8]) -> Result<Vec<AttributeColumn>, Damage> {
         .collect()
 }
 
-fn read_footer(tail: &[u8]) -> Result<ParquetMetaData, Damage> {
+/// The Parquet footer, read under the one schema that a block with these attribute columns has: the schema in the footer
+/// is for others, and parsing it trusts its numbers.
+fn read_footer(tail: &[u8], columns: &[AttributeColumn]) -> Result<ParquetMetaData, Damage> {
     let damage = |problem: &str| Damage::new("Parquet footer", problem);
     let (rest, magic) = tail.split_last_chunk::<4>().ok_or_else(|| damage("it is too short"))?;
     let (rest, len) = rest.split_last_chunk::<4>().ok_or_else(|| damage("it is too short"))?;
@@ -338,33 +343,27 @@ fn read_footer(tail: &[u8]) -> Result<ParquetMetaData, Damage> {
     }
     let len = u32::from_le_bytes(*len) as usize;
     let start = rest.len().checked_sub(len).ok_or_else(|| damage("its length is larger than the tail"))?;
-    ParquetMetaDataReader::decode_metadata(&rest[start..]).map_err(|error| damage(&error.to_string()))
+    let schema = ArrowSchemaConverter::new().convert(&schema::schema(columns));
+    let options = schema.map(|schema| ParquetMetaDataOptions::new().with_schema(Arc::new(schema)));
+    options
+        .and_then(|options| ParquetMetaDataReader::decode_metadata_with_options(&rest[start..], Some(&options)))
+        .map_err(|error| damage(&error.to_string()))
 }
 
 /// Checks that the parts agree with each other, so that later code may index by them; gives the first row of each
 /// row group.
-fn check_shape(
-    meta: &BlockMeta,
-    directory: &Directory,
-    parquet: &ParquetMetaData,
-    columns: &[AttributeColumn],
-    found: &Schema,
-) -> Result<Vec<u32>, Damage> {
+fn check_shape(meta: &BlockMeta, directory: &Directory, parquet: &ParquetMetaData) -> Result<Vec<u32>, Damage> {
     let damage = |problem: String| Damage::new("tail", problem);
-    let expect = schema::schema(columns);
-    let same_names = expect.fields().len() == found.fields().len()
-        && expect.fields().iter().zip(found.fields()).all(|(expect, found)| expect.name() == found.name());
-    if !same_names {
-        return Err(damage("its columns are not those of a block".to_owned()));
-    }
     if parquet.num_row_groups() != directory.row_groups.len() {
         return Err(damage("directory and footer disagree on the row groups".to_owned()));
     }
+    let leaf_count = parquet.file_metadata().schema_descr().num_columns();
     let mut first_rows = Vec::with_capacity(directory.row_groups.len());
     let mut rows = 0_u64;
     for (described, stored) in directory.row_groups.iter().zip(parquet.row_groups()) {
         let agree = stored.num_rows() == i64::from(described.row_count)
-            && stored.columns().len() == described.chunk_crc32c.len()
+            && stored.columns().len() == leaf_count
+            && described.chunk_crc32c.len() == leaf_count
             && described.stride_trace_ids.len() == (described.row_count as usize).div_ceil(ID_STRIDE)
             && stored.columns().iter().all(|chunk| {
                 let (start, len) = chunk.byte_range();
@@ -373,8 +372,12 @@ fn check_shape(
         if !agree {
             return Err(damage("directory and footer disagree on a row group".to_owned()));
         }
-        first_rows.push(u32::try_from(rows).map_err(|_| damage("it claims too many rows".to_owned()))?);
+        first_rows.push(rows as u32);
         rows += u64::from(described.row_count);
+        // Each row has its span id in the row groups, as it is: a false count must not ask for all memory.
+        if rows > MAX_ROWS.min(meta.search_offset / SPAN_ID_BYTES) {
+            return Err(damage(format!("it claims {rows} rows or more")));
+        }
     }
     if rows != meta.span_count {
         return Err(damage(format!("it has {rows} rows, its name says {}", meta.span_count)));

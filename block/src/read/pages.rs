@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection};
 use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels, parquet_to_arrow_schema};
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
@@ -20,9 +20,13 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::SchemaDescriptor;
 
 use super::Fetched;
+use crate::section::can_inflate_to;
 
 /// No page of a sound block inflates past this.
 const MAX_PAGE_BYTES: usize = 1 << 30;
+/// No list column of a row group of a sound block has more items: an event or link takes at least two bytes of the 128 MiB
+/// of spans that a row group can hold.
+const MAX_ITEMS: i64 = 1 << 26;
 
 thread_local! {
     static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
@@ -33,8 +37,8 @@ fn inflate(compressed: &[u8], out: &mut Vec<u8>) -> Result<()> {
         .ok()
         .flatten()
         .and_then(|size| usize::try_from(size).ok())
-        .filter(|size| *size <= MAX_PAGE_BYTES)
-        .ok_or_else(|| ParquetError::General("a page does not say its size".to_owned()))?;
+        .filter(|size| *size <= MAX_PAGE_BYTES && can_inflate_to(compressed.len(), *size))
+        .ok_or_else(|| ParquetError::General("a page does not say its size, or a false one".to_owned()))?;
     let offset = out.len();
     out.reserve_exact(size);
     ZSTD.with_borrow_mut(|context| {
@@ -61,7 +65,13 @@ pub(crate) struct Footer {
 }
 
 impl Footer {
+    /// Takes the codecs off a footer.
+    ///
+    /// # Errors
+    /// [`ParquetError`] if a codec is not ours, or if places and counts are such that Parquet would panic or allocate
+    /// without bound.
     pub(crate) fn new(footer: ParquetMetaData) -> Result<Self> {
+        footer.row_groups().iter().try_for_each(check_row_group)?;
         let mut is_compressed = Vec::with_capacity(footer.num_row_groups());
         let mut builder = footer.into_builder();
         let mut row_groups = Vec::new();
@@ -82,6 +92,22 @@ impl Footer {
         }
         Ok(Self { metadata: builder.set_row_groups(row_groups).build(), is_compressed })
     }
+}
+
+fn check_row_group(row_group: &RowGroupMetaData) -> Result<()> {
+    for chunk in row_group.columns() {
+        let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+        let values = chunk.num_values();
+        let is_list = chunk.column_descr().max_rep_level() > 0;
+        let counts_agree = if is_list { (0..=MAX_ITEMS).contains(&values) } else { values == row_group.num_rows() };
+        if start < 0 || chunk.compressed_size() < 0 || !counts_agree {
+            return Err(ParquetError::General(format!(
+                "column chunk {} is misdescribed",
+                chunk.column_path().string()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// How the columns of a block become Arrow arrays.
@@ -181,9 +207,13 @@ impl RowGroups for RowGroupPages<'_> {
 
     fn column_chunks(&self, leaf: usize) -> Result<Box<dyn PageIterator>> {
         let row_group = self.footer.metadata.row_group(self.row_group);
-        let pages = SerializedPageReader::new(self.fetched.clone(), row_group.column(leaf), self.num_rows(), None)?;
+        let chunk = row_group.column(leaf);
+        let max_values = chunk.num_values() as usize;
+        let described = chunk.column_descr();
+        let level_kinds = usize::from(described.max_rep_level() > 0) + usize::from(described.max_def_level() > 0);
+        let pages = SerializedPageReader::new(self.fetched.clone(), chunk, self.num_rows(), None)?;
         let is_compressed = self.footer.is_compressed[self.row_group][leaf];
-        Ok(Box::new(OneChunk(Some(Box::new(Pages { pages, is_compressed })))))
+        Ok(Box::new(OneChunk(Some(Box::new(Pages { pages, is_compressed, max_values, level_kinds })))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
@@ -212,9 +242,56 @@ impl PageIterator for OneChunk {}
 struct Pages {
     pages: SerializedPageReader<Fetched>,
     is_compressed: bool,
+    /// Values of the whole chunk.
+    max_values: usize,
+    /// How many of repetition and definition levels a page begins with.
+    level_kinds: usize,
 }
 
 impl Pages {
+    /// Parquet allocates for as many values as a page claims, and panics at dictionary indexes of more than 32 bits: both
+    /// are refused here. So are levels in the deprecated encoding, which do not say where they end.
+    fn check(&self, page: Page) -> Result<Page> {
+        let most = match &page {
+            // Every type that has dictionaries takes more than a byte a value.
+            Page::DictionaryPage { buf, .. } => buf.len(),
+            Page::DataPage { .. } | Page::DataPageV2 { .. } => self.max_values,
+        };
+        if page.num_values() as usize > most {
+            return Err(ParquetError::General(format!("a page claims {} values", page.num_values())));
+        }
+        if let Page::DataPage { def_level_encoding, rep_level_encoding, .. } = &page
+            && (*def_level_encoding, *rep_level_encoding) != (Encoding::RLE, Encoding::RLE)
+        {
+            return Err(ParquetError::General("a page has levels in another encoding than RLE".to_owned()));
+        }
+        if self.index_bits(&page).is_some_and(|bits| bits > 32) {
+            return Err(ParquetError::General("a page has dictionary indexes of more than 32 bits".to_owned()));
+        }
+        Ok(page)
+    }
+
+    /// Bits of each dictionary index of a data page: the byte behind the levels.
+    fn index_bits(&self, page: &Page) -> Option<u8> {
+        if !matches!(page.encoding(), Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY) {
+            return None;
+        }
+        match page {
+            Page::DictionaryPage { .. } => None,
+            Page::DataPage { buf, .. } => {
+                let mut rest = buf.as_ref();
+                for _ in 0..self.level_kinds {
+                    let (len, behind) = rest.split_first_chunk::<4>()?;
+                    rest = behind.get(u32::from_le_bytes(*len) as usize..)?;
+                }
+                rest.first().copied()
+            }
+            Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
+                buf.get((def_levels_byte_len + rep_levels_byte_len) as usize).copied()
+            }
+        }
+    }
+
     fn decompress(&self, page: Page) -> Result<Page> {
         if !self.is_compressed {
             return Ok(page);
@@ -279,7 +356,8 @@ impl Iterator for Pages {
 
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        self.pages.get_next_page()?.map(|page| self.decompress(page)).transpose()
+        let page = self.pages.get_next_page()?;
+        page.map(|page| self.decompress(page).and_then(|page| self.check(page))).transpose()
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {

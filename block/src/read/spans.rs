@@ -59,7 +59,7 @@ pub(crate) fn any_items(batch: &RecordBatch, column: &str) -> Result<bool, Damag
     Ok(counts.ok_or_else(|| damage("a count column is missing"))?.values().iter().any(|count| *count != 0))
 }
 
-fn list_of<'a>(array: Option<&'a ArrayRef>) -> Result<Option<&'a ListArray>, Damage> {
+fn list_of(array: Option<&ArrayRef>) -> Result<Option<&ListArray>, Damage> {
     array.map(|array| array.as_list_opt().ok_or_else(|| damage("a list column is none"))).transpose()
 }
 

@@ -7,7 +7,6 @@ mod batches;
 mod column;
 mod values;
 
-use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -112,9 +111,7 @@ impl Block {
             return Err(damage("not all planned ranges were read"));
         }
         let starts = plan.filter_ranges.iter().chain(&plan.ranges).map(|range| range.start);
-        let mut ranges: Vec<(u64, Bytes)> = starts.zip(filter_bytes.into_iter().chain(bytes)).collect();
-        // Where two ranges touch, a read that begins there must find the one that begins there first.
-        ranges.sort_unstable_by_key(|(start, _)| Reverse(*start));
+        let ranges = starts.zip(filter_bytes.into_iter().chain(bytes)).collect();
         let fetched = Fetched::new(self.meta.object_bytes, ranges);
         self.check_chunks(plan.row_group, &fetched, plan.leaves.iter().copied())?;
         let row_count = self.directory.row_groups[plan.row_group].row_count as usize;

@@ -48,9 +48,16 @@ fn validity(rows: &[u32], range: &Range<u32>) -> NullBuffer {
 }
 
 /// Offsets and bytes of variable-length values at some rows of a range; the other rows are empty.
-fn variable<T: AsRef<[u8]>>(rows: &[u32], values: &[T], range: &Range<u32>) -> (OffsetBuffer<i32>, Buffer) {
+fn variable<T: AsRef<[u8]>>(
+    rows: &[u32],
+    values: &[T],
+    range: &Range<u32>,
+) -> Result<(OffsetBuffer<i32>, Buffer), ArrowError> {
     let mut offsets = Vec::with_capacity((range.end - range.start) as usize + 1);
-    let mut bytes: Vec<u8> = Vec::with_capacity(values.iter().map(|value| value.as_ref().len()).sum());
+    let byte_count = values.iter().map(|value| value.as_ref().len()).sum();
+    // Row groups are cut by bytes, far below this.
+    i32::try_from(byte_count).map_err(|_| ArrowError::OffsetOverflowError(byte_count))?;
+    let mut bytes: Vec<u8> = Vec::with_capacity(byte_count);
     offsets.push(0);
     for (row, value) in rows.iter().zip(values) {
         offsets.resize((row - range.start) as usize + 1, bytes.len() as i32);
@@ -58,7 +65,7 @@ fn variable<T: AsRef<[u8]>>(rows: &[u32], values: &[T], range: &Range<u32>) -> (
         offsets.push(bytes.len() as i32);
     }
     offsets.resize((range.end - range.start) as usize + 1, bytes.len() as i32);
-    (OffsetBuffer::new(offsets.into()), Buffer::from_vec(bytes))
+    Ok((OffsetBuffer::new(offsets.into()), Buffer::from_vec(bytes)))
 }
 
 pub(crate) fn sparse_strings<T: AsRef<str>>(sparse: &Sparse<T>, range: &Range<u32>) -> Result<ArrayRef, ArrowError> {
@@ -68,13 +75,13 @@ pub(crate) fn sparse_strings<T: AsRef<str>>(sparse: &Sparse<T>, range: &Range<u3
 }
 
 fn strings_at(rows: &[u32], values: &[&[u8]], range: &Range<u32>) -> Result<ArrayRef, ArrowError> {
-    let (offsets, bytes) = variable(rows, values, range);
+    let (offsets, bytes) = variable(rows, values, range)?;
     Ok(Arc::new(StringArray::try_new(offsets, bytes, Some(validity(rows, range)))?))
 }
 
 pub(crate) fn sparse_bytes(sparse: &Sparse<&[u8]>, range: &Range<u32>) -> Result<ArrayRef, ArrowError> {
     let at = within(&sparse.rows, range);
-    let (offsets, bytes) = variable(&sparse.rows[at.clone()], &sparse.values[at.clone()], range);
+    let (offsets, bytes) = variable(&sparse.rows[at.clone()], &sparse.values[at.clone()], range)?;
     Ok(Arc::new(BinaryArray::try_new(offsets, bytes, Some(validity(&sparse.rows[at], range)))?))
 }
 

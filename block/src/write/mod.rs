@@ -2,6 +2,7 @@
 
 mod arrays;
 mod attributes;
+mod cut;
 mod keys;
 mod options;
 mod order;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{ArrowWriterOptions, compute_leaves};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use spanlake_model::TraceId;
@@ -28,8 +29,9 @@ use crate::filter::{self, Filter};
 use crate::schema::{self, AttributeColumn};
 use crate::section::{Kind, write_sections};
 use crate::summary::{SummarySpan, SummaryWriter};
-use crate::{BlockMeta, FORMAT_VERSION, SEARCH_MAGIC, TAIL_MAGIC};
+use crate::{BlockMeta, FORMAT_VERSION, MAX_ROWS, SEARCH_MAGIC, TAIL_MAGIC};
 use attributes::Split;
+use cut::cut_row_groups;
 use order::{Order, order};
 use origins::Origins;
 use rows::Rows;
@@ -69,10 +71,19 @@ pub enum WriteError {
     #[error("a block needs at least one span")]
     Empty,
     /// More spans than row numbers.
-    #[error("{span_count} spans are too many for one block: at most {} fit", i32::MAX)]
+    #[error("{span_count} spans are too many for one block: at most {} fit", MAX_ROWS)]
     TooManySpans {
         /// Spans given.
         span_count: usize,
+    },
+    /// A span that, with its resource and scope, no row group can hold.
+    #[error(
+        "a span of {span_bytes} bytes with its resource is too large: at most {} bytes fit",
+        cut::MAX_ROW_GROUP_BYTES
+    )]
+    SpanTooLarge {
+        /// Its bytes, those of its resource and scope included if no row before it has them.
+        span_bytes: u64,
     },
     /// Arrow or Parquet refused.
     #[error("the block cannot be encoded: {0}")]
@@ -88,18 +99,18 @@ pub enum WriteError {
 /// Writes the spans of all batches as one block. Identical spans are stored once.
 ///
 /// # Errors
-/// [`WriteError`]: no spans, or more than row numbers can name.
+/// [`WriteError`]: no spans, more than row numbers can name, or one that is too large.
 pub fn write_block(batches: &[Batch], options: &WriteOptions) -> Result<Written, WriteError> {
     let span_count = batches.iter().map(|batch| batch.spans.len()).sum::<usize>();
     if span_count == 0 {
         return Err(WriteError::Empty);
     }
-    if span_count > i32::MAX as usize {
+    if span_count as u64 > MAX_ROWS {
         return Err(WriteError::TooManySpans { span_count });
     }
     let order = order(batches);
     let origins = Origins::number(batches);
-    let row_groups = cut_row_groups(&order, options.row_group_rows);
+    let row_groups = cut_row_groups(&order, &origins.row_bytes(batches, &order), options)?;
     let mut filters = ValueFilters::new(options.value_filter_bits);
     let (rows, attributes) = Rows::read(batches, &order, &origins, &row_groups, &mut filters);
     let split = attributes.split(|gathered| options.worth(gathered, order.rows.len()), options.max_attribute_columns);
@@ -112,12 +123,26 @@ pub fn write_block(batches: &[Batch], options: &WriteOptions) -> Result<Written,
     let schema: SchemaRef = Arc::new(schema::schema(&columns));
     let properties = options.properties(&split.columns);
     let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), writer_options)?;
-    for range in &row_groups {
-        writer.write(&rows.record_batch(&schema, &split, &origins, range)?)?;
-        writer.flush()?;
+    let writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), writer_options)?;
+    let (mut writer, columns_of) = writer.into_serialized_writer()?;
+    for (group, range) in row_groups.iter().enumerate() {
+        // One column after the other: each open column holds a compression context of about a megabyte.
+        let mut leaves = columns_of.create_column_writers(group)?.into_iter();
+        let mut chunks = Vec::with_capacity(leaves.len());
+        for (index, field) in schema.fields().iter().enumerate() {
+            let column = rows.column(index, &split, &origins, range)?;
+            for (leaf, mut leaf_writer) in compute_leaves(field, &column)?.into_iter().zip(&mut leaves) {
+                leaf_writer.write(&leaf)?;
+                chunks.push(leaf_writer.close()?);
+            }
+        }
+        let mut row_group = writer.next_row_group()?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut row_group)?;
+        }
+        row_group.close()?;
     }
-    writer.sync()?;
+    writer.flush()?;
 
     let search_sections = search_sections(&rows, &order, &origins, &split, &row_groups, &filters);
     let mut index_bytes = Vec::new();
@@ -165,31 +190,6 @@ pub fn write_block(batches: &[Batch], options: &WriteOptions) -> Result<Written,
         tail_crc32c: crc32c::crc32c(&bytes[tail_offset as usize..]),
     };
     Ok(Written { bytes, meta, report })
-}
-
-/// Cuts rows into groups of at most `most` rows, between traces; only a trace larger than that is cut itself.
-fn cut_row_groups(order: &Order, most: usize) -> Vec<Range<u32>> {
-    let most = most.max(1) as u32;
-    let row_count = order.rows.len() as u32;
-    let mut groups = Vec::new();
-    let mut start = 0;
-    let trace_ends = order.trace_starts.iter().skip(1).copied().chain([row_count]);
-    let mut last_end = 0;
-    for end in trace_ends {
-        if end - start > most && last_end > start {
-            groups.push(start..last_end);
-            start = last_end;
-        }
-        while end - start > most {
-            groups.push(start..start + most);
-            start += most;
-        }
-        last_end = end;
-    }
-    if start < row_count {
-        groups.push(start..row_count);
-    }
-    groups
 }
 
 fn describe_row_group(rows: &Rows<'_>, range: &Range<u32>, stored: &RowGroupMetaData, object: &[u8]) -> RowGroup {

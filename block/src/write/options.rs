@@ -15,6 +15,9 @@ pub struct WriteOptions {
     pub level: u8,
     /// Rows in a row group, cut between traces: about 1.8 MB, one ranged GET.
     pub row_group_rows: usize,
+    /// OTLP bytes in a row group, its resources and scopes counted once: a reader holds a row group in memory. At most
+    /// 128 MiB, whatever is asked for: Arrow's offsets end at 2 GiB, and as text a byte can become six.
+    pub row_group_bytes: usize,
     /// Rows in a page: a lookup decodes at least one page of every column.
     pub page_rows: usize,
     /// zstd level of the pages: 9 saves 5 % of the bytes and costs several times the CPU.
@@ -36,6 +39,7 @@ impl Default for WriteOptions {
         Self {
             level: 0,
             row_group_rows: 65_536,
+            row_group_bytes: 64 << 20,
             page_rows: 8_192,
             zstd_level: 1,
             max_attribute_columns: 100,

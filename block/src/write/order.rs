@@ -1,7 +1,6 @@
 //! The order of rows: by trace id, then depth-first through the trace's tree, siblings by start time.
 
-use foldhash::HashMap;
-use foldhash::HashMapExt as _;
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use spanlake_model::TraceId;
 use spanlake_otlp::{Batch, SpanEntry, SpanField, span_fields};
 
@@ -58,23 +57,27 @@ fn entry(batches: &[Batch], (batch, span): (u32, u32)) -> &SpanEntry {
 /// Drops spans identical to an earlier one of the same trace; `trace` is sorted by start, so candidates share a start.
 fn remove_duplicates(batches: &[Batch], trace: &mut Vec<(u32, u32)>) -> u64 {
     let before = trace.len();
-    let mut run_start = 0;
+    let start = |at: &(u32, u32)| entry(batches, *at).start_unix_nanos;
     let mut kept: Vec<(u32, u32)> = Vec::with_capacity(before);
-    for &candidate in trace.iter() {
-        let span = entry(batches, candidate);
-        let starts_run = kept.last().is_none_or(|last| entry(batches, *last).start_unix_nanos != span.start_unix_nanos);
-        if starts_run {
-            run_start = kept.len();
+    for run in trace.chunk_by(|a, b| start(a) == start(b)) {
+        if let [alone] = run {
+            kept.push(*alone);
+            continue;
         }
-        let repeats = kept[run_start..].iter().any(|other| {
-            let other_span = entry(batches, *other);
-            other_span.span_id == span.span_id
-                && other_span.end_unix_nanos == span.end_unix_nanos
-                && kind_and_name(batches, *other) == kind_and_name(batches, candidate)
-        });
-        if !repeats {
-            kept.push(candidate);
-        }
+        // Kind and name lie in the span's message, which is read only where id and end are the same. Hashed, since a
+        // trace may have any number of spans with one start.
+        let mut first_of = HashMap::with_capacity(run.len());
+        let mut seen = HashSet::new();
+        kept.extend(run.iter().copied().filter(|at| {
+            let span = entry(batches, *at);
+            let id_and_end = (span.span_id, span.end_unix_nanos);
+            let first = *first_of.entry(id_and_end).or_insert(*at);
+            if first == *at {
+                return true;
+            }
+            seen.insert((id_and_end, kind_and_name(batches, first)));
+            seen.insert((id_and_end, kind_and_name(batches, *at)))
+        }));
     }
     *trace = kept;
     (before - trace.len()) as u64

@@ -4,6 +4,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use spanlake_otlp::{Batch, ResourceField, ScopeField, ValueRef, resource_fields, scope_fields};
 
 use super::arrays::Sparse;
+use super::order::Order;
 use crate::section::Writer;
 use crate::text;
 
@@ -51,6 +52,27 @@ impl<'a> Origins<'a> {
     /// Resource and scope number of a group.
     pub(crate) fn of(&self, batch: u32, group: u32) -> (i32, i32) {
         self.numbers[batch as usize][group as usize]
+    }
+
+    /// OTLP bytes of each row: of its span, and of its resource and scope where they occur first.
+    pub(crate) fn row_bytes(&self, batches: &[Batch], order: &Order) -> Vec<u64> {
+        let mut is_new_resource = vec![true; self.resources.len()];
+        let mut is_new_scope = vec![true; self.scopes.len()];
+        let row_bytes = order.rows.iter().map(|row| {
+            let entry = &batches[row.batch as usize].spans[row.span as usize];
+            let (resource, scope) = self.of(row.batch, entry.group);
+            let mut bytes = entry.span.len();
+            for (number, is_new, all) in [
+                (resource as usize, &mut is_new_resource, &self.resources),
+                (scope as usize, &mut is_new_scope, &self.scopes),
+            ] {
+                if std::mem::take(&mut is_new[number]) {
+                    bytes += all[number].0.len() + all[number].1.len();
+                }
+            }
+            bytes as u64
+        });
+        row_bytes.collect()
     }
 
     /// How many distinct resources there are.

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::{Int32Type, Int64Type, UInt32Type, UInt64Type};
-use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_array::{ArrayRef, Int32Array, StringArray};
+use arrow_schema::ArrowError;
 use spanlake_otlp::{Batch, SpanField, span_fields};
 
 use super::arrays::{self, Sparse};
@@ -13,6 +13,7 @@ use super::attributes::{Attributes, Split};
 use super::order::{Order, span_bytes};
 use super::origins::Origins;
 use super::value_filters::ValueFilters;
+use crate::schema::LEADING_COLUMNS;
 
 /// The fixed columns of all rows of a block.
 #[derive(Default)]
@@ -152,49 +153,49 @@ impl<'a> Rows<'a> {
         self.dropped_links.push(dropped_links);
     }
 
-    /// The rows of one row group, as [`crate::schema::schema`] orders the columns.
-    pub(crate) fn record_batch(
+    /// One column of a row group; `index` counts as [`crate::schema::schema`] orders the columns.
+    pub(crate) fn column(
         &self,
-        schema: &SchemaRef,
+        index: usize,
         split: &Split<'a>,
         origins: &Origins<'a>,
         range: &Range<u32>,
-    ) -> Result<RecordBatch, ArrowError> {
+    ) -> Result<ArrayRef, ArrowError> {
         let at = range.start as usize..range.end as usize;
-        let parents = &self.parent_distances[at.clone()];
-        let parent_rows: Int32Array = parents.iter().map(|back| (*back > 0).then_some(*back as i32)).collect();
-        let mut columns: Vec<ArrayRef> = vec![
-            arrays::ids(self.trace_ids[at.clone()].iter().copied())?,
-            Arc::new(parent_rows),
-            arrays::numbers::<Int32Type>(&self.descendant_counts, range),
-            arrays::numbers::<UInt64Type>(&self.starts, range),
-            arrays::numbers::<Int64Type>(&self.durations, range),
-            Arc::new(StringArray::from_iter_values(&self.names[at.clone()])),
-            arrays::numbers::<Int32Type>(&self.kinds, range),
-            arrays::numbers::<Int32Type>(&self.status_codes, range),
-            arrays::numbers::<Int32Type>(&self.resource_ids, range),
-            arrays::numbers::<Int32Type>(&self.scope_ids, range),
-        ];
-        for gathered in &split.columns {
-            columns.push(arrays::attribute(gathered, range)?);
+        if let Some(gathered) = index.checked_sub(LEADING_COLUMNS).and_then(|index| split.columns.get(index)) {
+            return arrays::attribute(gathered, range);
         }
-        columns.extend([
-            arrays::rest(&split.rest, range)?,
-            arrays::sparse_strings(&self.status_messages, range)?,
-            arrays::sparse_strings(&self.trace_states, range)?,
-            arrays::numbers::<UInt32Type>(&self.flags, range),
-            arrays::numbers::<UInt32Type>(&self.dropped_attributes, range),
-            arrays::numbers::<UInt32Type>(&self.dropped_events, range),
-            arrays::numbers::<UInt32Type>(&self.dropped_links, range),
-            arrays::counts(&self.events, range),
-            arrays::counts(&self.links, range),
-            arrays::events(&self.events, range)?,
-            arrays::links(&self.links, range)?,
-            arrays::ids(self.span_ids[at].iter().copied())?,
-            arrays::sparse_bytes(&self.parent_ids, range)?,
-            arrays::sparse_strings(&origins.first_rows(&self.resource_ids, &origins.resource_texts), range)?,
-            arrays::sparse_strings(&origins.first_rows(&self.scope_ids, &origins.scope_texts), range)?,
-        ]);
-        RecordBatch::try_new(schema.clone(), columns)
+        let fixed = if index < LEADING_COLUMNS { index } else { index - split.columns.len() };
+        Ok(match fixed {
+            0 => arrays::ids(self.trace_ids[at].iter().copied())?,
+            1 => {
+                let parents = &self.parent_distances[at];
+                Arc::new(parents.iter().map(|back| (*back > 0).then_some(*back as i32)).collect::<Int32Array>())
+            }
+            2 => arrays::numbers::<Int32Type>(&self.descendant_counts, range),
+            3 => arrays::numbers::<UInt64Type>(&self.starts, range),
+            4 => arrays::numbers::<Int64Type>(&self.durations, range),
+            5 => Arc::new(StringArray::from_iter_values(&self.names[at])),
+            6 => arrays::numbers::<Int32Type>(&self.kinds, range),
+            7 => arrays::numbers::<Int32Type>(&self.status_codes, range),
+            8 => arrays::numbers::<Int32Type>(&self.resource_ids, range),
+            9 => arrays::numbers::<Int32Type>(&self.scope_ids, range),
+            10 => arrays::rest(&split.rest, range)?,
+            11 => arrays::sparse_strings(&self.status_messages, range)?,
+            12 => arrays::sparse_strings(&self.trace_states, range)?,
+            13 => arrays::numbers::<UInt32Type>(&self.flags, range),
+            14 => arrays::numbers::<UInt32Type>(&self.dropped_attributes, range),
+            15 => arrays::numbers::<UInt32Type>(&self.dropped_events, range),
+            16 => arrays::numbers::<UInt32Type>(&self.dropped_links, range),
+            17 => arrays::counts(&self.events, range),
+            18 => arrays::counts(&self.links, range),
+            19 => arrays::events(&self.events, range)?,
+            20 => arrays::links(&self.links, range)?,
+            21 => arrays::ids(self.span_ids[at].iter().copied())?,
+            22 => arrays::sparse_bytes(&self.parent_ids, range)?,
+            23 => arrays::sparse_strings(&origins.first_rows(&self.resource_ids, &origins.resource_texts), range)?,
+            24 => arrays::sparse_strings(&origins.first_rows(&self.scope_ids, &origins.scope_texts), range)?,
+            _ => return Err(ArrowError::SchemaError(format!("a block has no column {index}"))),
+        })
     }
 }

@@ -88,6 +88,27 @@ fn no_bit_flip_gives_a_wrong_answer() {
     assert!(named > 900);
 }
 
+/// What only a writer gone wrong could store: the fuzz target `block_reader` looks deeper.
+#[test]
+fn a_flip_in_the_tail_under_a_right_checksum_is_no_panic() {
+    let written = sample(300, &small_options(64, 10));
+    let tail_offset = written.meta.tail_offset as usize;
+    let mut random = StdRng::seed_from_u64(0x7a11);
+    let (mut named, mut unnoticed) = (0, 0);
+    for _ in 0..1_000 {
+        let mut object = written.bytes.to_vec();
+        let at = random.random_range(tail_offset..object.len());
+        object[at] ^= 1 << random.random_range(0..8);
+        let meta = BlockMeta { tail_crc32c: crc32c::crc32c(&object[tail_offset..]), ..written.meta.clone() };
+        match answer(&meta, &Bytes::from(object)) {
+            Err(_) => named += 1,
+            Ok(_) => unnoticed += 1,
+        }
+    }
+    println!("1000 bit flips under a right checksum: {named} named, {unnoticed} unnoticed");
+    assert!(named > 0 && unnoticed > 0);
+}
+
 #[test]
 fn a_truncated_object_is_named() {
     let written = sample(300, &small_options(64, 10));

@@ -147,7 +147,7 @@ fn golden_request() -> ExportTraceServiceRequest {
 }
 
 fn golden_dir() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden")
 }
 
 fn golden_write() -> Written {

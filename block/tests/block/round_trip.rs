@@ -1,7 +1,13 @@
 //! Whatever OTLP can say survives a block, and a trace is found whole.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use spanlake_block::{WriteOptions, write_block};
@@ -17,9 +23,11 @@ proptest! {
     fn every_span_comes_back_as_it_was_sent(
         requests in vec(arbitrary::request(), 1..4),
         row_group_rows in 1_usize..12,
+        row_group_bytes in prop_oneof![0_usize..2_000, Just(usize::MAX)],
         columns in 0_usize..6,
     ) {
-        let Some(written) = write(&requests, &small_options(row_group_rows, columns)) else {
+        let options = WriteOptions { row_group_bytes, ..small_options(row_group_rows, columns) };
+        let Some(written) = write(&requests, &options) else {
             prop_assert!(requests.iter().all(|request| comparable(std::slice::from_ref(request)).is_empty()));
             return Ok(());
         };
@@ -80,4 +88,38 @@ proptest! {
             prop_assert_eq!(ids(&forward), ids(&backward));
         }
     }
+}
+
+/// Traces without sound times exist: what is done for each span must not grow with their number.
+#[test]
+fn a_large_trace_of_one_start_and_many_services_is_written_in_time() {
+    let span = |i: u64| Span {
+        trace_id: vec![1; 16],
+        span_id: (1 + i / 2).to_be_bytes().to_vec(),
+        // Two spans of an id, and those of every tenth are the same span.
+        name: format!("span {}", if (i / 2).is_multiple_of(10) { 0 } else { i % 2 }),
+        ..Span::default()
+    };
+    let of_service = |number: u64| ResourceSpans {
+        resource: Some(Resource {
+            attributes: vec![KeyValue {
+                key: "service.name".to_owned(),
+                value: Some(AnyValue { value: Some(Value::StringValue(number.to_string())) }),
+                ..KeyValue::default()
+            }],
+            ..Resource::default()
+        }),
+        scope_spans: vec![ScopeSpans { spans: vec![span(2 * number), span(2 * number + 1)], ..ScopeSpans::default() }],
+        ..ResourceSpans::default()
+    };
+    let request =
+        |from: u64| ExportTraceServiceRequest { resource_spans: (from..from + 30_000).map(of_service).collect() };
+    let batches = batches(&[request(0), request(30_000), request(60_000)]);
+    let began = Instant::now();
+    let written = write_block(&batches, &WriteOptions::default()).expect("there are spans");
+    assert_eq!((written.meta.span_count, written.report.duplicate_count), (171_000, 9_000));
+    let block = open(&written);
+    let search = block.open_search(fetch(&written, block.search_range())).expect("just written");
+    assert_eq!(search.services(&search.summaries()[0]).len(), 90_000);
+    assert!(began.elapsed().as_secs() < 30, "it took {:?}", began.elapsed());
 }
