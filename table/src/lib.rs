@@ -1,0 +1,22 @@
+//! The spans of a snapshot as a DataFusion table, and as whole traces merged over all blocks.
+//!
+//! It knows blocks, columns and conditions, and how a query's filters become them. It knows nothing of TraceQL or HTTP,
+//! and reads objects only through a [`Source`], where their number and size can be bounded.
+
+mod columns;
+mod error;
+mod exec;
+mod filter;
+mod merge;
+mod metrics;
+mod provider;
+mod scan;
+mod source;
+
+pub use columns::{MAX_ATTRIBUTE_COLUMNS, MAX_DISCOVERY_BLOCKS, attribute_columns};
+pub use error::Error;
+pub use exec::{MAX_PARTITIONS, SpanScanExec};
+pub use merge::{MERGE_BATCH_ROWS, TraceRequest, TraceRows, merge};
+pub use provider::SpanTable;
+pub use scan::READ_AHEAD_ROW_GROUPS;
+pub use source::{CatalogSource, Opened, Source};

@@ -1,0 +1,72 @@
+//! Where blocks are read from: the one seam between scans and objects.
+//!
+//! A query engine puts its own bounds behind [`Source`]; [`CatalogSource`] reads as the catalog does, with the catalog's
+//! caches. Neither knows what is looked for.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use spanlake_block::{Block, SearchIndex};
+use spanlake_catalog::{BlockRef, Catalog};
+
+use crate::error::Error;
+
+/// A block with everything that is needed to plan a scan of it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Its tail.
+    pub block: Arc<Block>,
+    /// Its search index.
+    pub search: Arc<SearchIndex>,
+}
+
+/// Reads blocks. Dropping a future stops its work.
+#[async_trait]
+pub trait Source: fmt::Debug + Send + Sync {
+    /// Opens a block: its tail and its search index.
+    ///
+    /// # Errors
+    /// [`Error`], with the object's key.
+    async fn open(&self, at: &BlockRef) -> Result<Opened, Error>;
+
+    /// Reads ranges of a block, in the order asked for. Ranges that lie close may share a request.
+    ///
+    /// # Errors
+    /// [`Error`], with the object's key.
+    async fn fetch(&self, at: &BlockRef, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, Error>;
+}
+
+/// Reads through a catalog, without bounds on a query.
+#[derive(Debug, Clone)]
+pub struct CatalogSource {
+    catalog: Catalog,
+}
+
+impl CatalogSource {
+    /// Reads blocks of this catalog. No requests.
+    pub fn new(catalog: Catalog) -> Self {
+        Self { catalog }
+    }
+}
+
+#[async_trait]
+impl Source for CatalogSource {
+    /// Up to two ranged GETs, none when the catalog holds the block.
+    async fn open(&self, at: &BlockRef) -> Result<Opened, Error> {
+        let block = self.catalog.open_block(at).await?;
+        let search = self.catalog.open_search(at).await?;
+        Ok(Opened { block, search })
+    }
+
+    /// One ranged GET for each group of near ranges, as [`Store::get_ranges`](spanlake_storage::Store::get_ranges) joins them;
+    /// none for no range.
+    async fn fetch(&self, at: &BlockRef, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, Error> {
+        if ranges.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.catalog.store().get_ranges(&at.key, ranges).await?)
+    }
+}
