@@ -62,10 +62,12 @@ pub enum PushError {
     #[error("the body could not be read: {0}")]
     BrokenBody(String),
     /// The content type is not one of OTLP.
-    #[error("{found}: send application/x-protobuf or application/json")]
+    #[error("{found}: send {expected}")]
     ContentType {
         /// What was sent.
         found: String,
+        /// What this receiver takes.
+        expected: &'static str,
     },
     /// The body is compressed in a way that is not understood.
     #[error("content encoding {found:?} is not supported: use gzip, zstd, deflate or identity")]

@@ -12,6 +12,8 @@ use super::{Config, ListenAddress};
 /// The HTTP server's own least buffer.
 const MIN_HEADER_BYTES: ByteSize = ByteSize::kib(8);
 
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Every contradiction as the dotted name of the setting to change and a sentence.
 pub fn contradictions(config: &Config) -> Vec<(Cow<'static, str>, String)> {
     let mut found = Vec::new();
@@ -28,6 +30,12 @@ pub fn contradictions(config: &Config) -> Vec<(Cow<'static, str>, String)> {
     }
     if let Err(error) = EnvFilter::from_str(&config.log.level) {
         found.push(("log.level".into(), format!("{error}: write error, warn, info, debug or trace")));
+    }
+    // A lone word that is no level would be taken for the name of a module and silence all others.
+    let is_level = |word: &str| LOG_LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
+    let words = config.log.level.split(',').map(str::trim);
+    if let Some(word) = words.clone().find(|word| !word.contains(['=', '[', ':']) && !is_level(word)) {
+        found.push(("log.level".into(), format!("{word:?} is no level: write error, warn, info, debug or trace")));
     }
     if config.server.max_header_bytes < MIN_HEADER_BYTES {
         found.push(("server.max_header_bytes".into(), format!("at least {MIN_HEADER_BYTES} are needed")));

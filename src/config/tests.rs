@@ -251,3 +251,15 @@ fn secrets_are_not_shown_with_their_problems() {
     let problems = Written { file, ..Written::default() }.load().expect_err("a problem").to_string();
     assert!(!problems.contains("31337") && problems.contains(":2:1"), "{problems}");
 }
+
+#[test]
+fn a_log_level_that_is_none_is_a_mistake() {
+    let problems = |level: &str| {
+        let file = format!("[log]\nlevel = \"{level}\"\n");
+        Written { file: &file, ..Written::default() }.load().err().map(|problems| problems.to_string())
+    };
+    assert!(problems("loud").is_some_and(|text| text.contains("\"loud\" is no level")), "{:?}", problems("loud"));
+    for level in ["warn", "INFO", "info,spanlake_storage=debug", "off"] {
+        assert_eq!(problems(level), None, "{level}");
+    }
+}

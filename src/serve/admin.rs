@@ -31,7 +31,7 @@ pub fn router(readiness: Readiness, registry: Registry, roles: Option<Router>) -
         .route("/api/status/buildinfo", get(|| std::future::ready(text(StatusCode::OK, JSON, build_info()))));
     match roles {
         Some(roles) => routes.fallback_service(roles.fallback(|| std::future::ready(not_found("this path")))),
-        None => routes.fallback(|| std::future::ready(not_found("without the role querier, this path"))),
+        None => routes.fallback(|| std::future::ready(not_found("this path without the role querier"))),
     }
 }
 

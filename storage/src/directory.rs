@@ -47,6 +47,8 @@ struct Root {
     path: PathBuf,
     temporary: PathBuf,
     tells_case: bool,
+    /// Which directory was opened.
+    identity: Identity,
     /// Directories whose own entries are known to be synced.
     durable: Mutex<HashSet<PathBuf>>,
     /// Distinguishes temporary files of processes with the same id (other hosts, containers).
@@ -63,10 +65,13 @@ impl Directory {
             .map_err(|error| explain(Operation::Put, &shown, &error, "the directory cannot be made"))?;
         let tells_case = !path.join(RESERVED_SEGMENT).join("TMP").exists();
         sweep(&temporary);
+        let identity = identity_of(path)
+            .map_err(|error| explain(Operation::Get, &shown, &error, "the directory cannot be looked at"))?;
         let root = Root {
             path: path.to_owned(),
             temporary,
             tells_case,
+            identity,
             durable: Mutex::default(),
             process_nonce: rand::random(),
             next_temporary: AtomicU64::new(0),
@@ -86,6 +91,7 @@ impl Directory {
         let owned_key = key.to_owned();
         let job = tokio::task::spawn_blocking(move || {
             let _permit = permit;
+            root.check_identity(operation, &owned_key)?;
             work(&root, &owned_key)
         });
         job.await.unwrap_or_else(|error| {
@@ -141,6 +147,19 @@ impl Driver for Directory {
 }
 
 impl Root {
+    /// A directory that was removed, replaced or unmounted is not an empty store: reading it would deny what was
+    /// acknowledged, and writing into what stands in its place would hide the write once the directory returns.
+    fn check_identity(&self, operation: Operation, key: &str) -> Result<(), Error> {
+        match identity_of(&self.path) {
+            Ok(identity) if identity == self.identity => Ok(()),
+            _ => {
+                let message = "the store's directory is not the one that was opened: it was removed, replaced or \
+                               unmounted; put it back, or restart to begin with what is there";
+                Err(Error::new(Kind::Unavailable, operation, key, message))
+            }
+        }
+    }
+
     fn path_of(&self, operation: Operation, key: &str) -> Result<PathBuf, Error> {
         if !self.tells_case && key.bytes().any(|byte| byte.is_ascii_uppercase()) {
             let message = "this file system does not tell upper from lower case, so keys with upper-case letters are \
@@ -327,6 +346,24 @@ fn sync_directory(path: &Path) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn sync_directory(_path: &Path) -> std::io::Result<()> {
     Ok(())
+}
+
+/// Device and inode of a directory; nothing where a file system has no such numbers.
+type Identity = Option<(u64, u64)>;
+
+fn identity_of(directory: &Path) -> std::io::Result<Identity> {
+    let metadata = fs::metadata(directory)?;
+    if !metadata.is_dir() {
+        return Err(ErrorKind::NotADirectory.into());
+    }
+    #[cfg(unix)]
+    let identity = {
+        use std::os::unix::fs::MetadataExt as _;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    #[cfg(not(unix))]
+    let identity = None;
+    Ok(identity)
 }
 
 /// Removes temporary files that crashes left behind. What cannot be removed is left for the next time.

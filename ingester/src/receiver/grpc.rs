@@ -47,7 +47,10 @@ pub(crate) async fn export(State(receiver): State<Arc<Receiver>>, request: axum:
     let (parts, body) = request.into_parts();
     if !is_grpc(&parts.headers) {
         let found = parts.headers.get(CONTENT_TYPE).map_or_else(String::new, |v| format!("content type {v:?}"));
-        let error = PushError::ContentType { found: format!("{found} is not application/grpc") };
+        let error = PushError::ContentType {
+            found: format!("{found} is not gRPC's"),
+            expected: "application/grpc here, or OTLP/HTTP to its own port (4318 by default)",
+        };
         receiver.ingester.shared().metrics.request("grpc", answer::row(&error).label);
         return answer::plain_answer(&error);
     }

@@ -22,6 +22,9 @@ use super::decompress::Compression;
 use super::tenant::tenant;
 use super::{Form, Receiver, answer, grpc};
 
+/// The content types of OTLP/HTTP.
+const OTLP_TYPES: &str = "application/x-protobuf or application/json";
+
 /// The HTTP receiver: `POST /v1/traces`, the same under the configured prefix and at `/` for exporters whose endpoint
 /// has no path, and gRPC calls unless that is turned off.
 pub fn http_router(ingester: Ingester, config: ReceiverConfig) -> Router {
@@ -82,7 +85,7 @@ async fn call(
 /// The encoding that the content type names; parameters do not matter.
 fn encoding(headers: &HeaderMap) -> Result<Encoding, PushError> {
     let Some(value) = headers.get(CONTENT_TYPE) else {
-        return Err(PushError::ContentType { found: "there is no content type".to_owned() });
+        return Err(PushError::ContentType { found: "there is no content type".to_owned(), expected: OTLP_TYPES });
     };
     let text = value.to_str().unwrap_or_default();
     let media_type = text.split(';').next().unwrap_or_default().trim();
@@ -91,7 +94,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, PushError> {
     } else if media_type.eq_ignore_ascii_case("application/json") {
         Ok(Encoding::Json)
     } else {
-        Err(PushError::ContentType { found: format!("content type {value:?} is not supported") })
+        Err(PushError::ContentType { found: format!("content type {value:?} is not supported"), expected: OTLP_TYPES })
     }
 }
 

@@ -142,3 +142,29 @@ async fn a_full_disk_is_said_so_at_once_and_recovers() {
     store.delete(&created[0]).await.expect("delete");
     store.create("l0/after", body).await.expect("there is room again");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_went_away_is_an_outage_and_not_an_empty_store() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let (root, elsewhere) = (home.path().join("data"), home.path().join("elsewhere"));
+    let store = open(&root);
+    store.create("a/kept", Bytes::from_static(b"kept")).await.expect("create");
+    fs::rename(&root, &elsewhere).expect("rename");
+    let gone = |what: &str, error: Error| assert_eq!(error.kind(), Kind::Unavailable, "{what}: {error}");
+    let check = async |stand_in: &str| {
+        gone(stand_in, store.get("a/kept").await.expect_err("it is not there"));
+        gone(stand_in, store.list("a/", None).await.expect_err("it is not there"));
+        gone(stand_in, store.create("a/lost", Bytes::from_static(b"lost")).await.expect_err("it is not there"));
+    };
+    check("nothing").await;
+    assert!(!root.exists(), "nothing is made in its place");
+    fs::create_dir(&root).expect("a stand-in");
+    check("another directory").await;
+    fs::remove_dir_all(&root).expect("remove");
+    fs::write(&root, b"").expect("a stand-in");
+    check("a file").await;
+    fs::remove_file(&root).expect("remove");
+    fs::rename(&elsewhere, &root).expect("rename back");
+    assert_eq!(store.get("a/kept").await.expect("it is back"), "kept");
+    store.create("a/new", Bytes::from_static(b"new")).await.expect("it is back");
+}
