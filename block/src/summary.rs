@@ -18,9 +18,9 @@ pub struct TraceSummary {
     pub root_service: Option<Arc<str>>,
     /// Name of the root span, the earliest span without a parent. `None`: it is not in this block.
     pub root_name: Option<Arc<str>>,
-    /// Earliest start of its spans, in Unix nanoseconds.
+    /// Earliest start of its spans that have one, in Unix nanoseconds; zero when none has.
     pub start_unix_nanos: u64,
-    /// Latest end of its spans, in Unix nanoseconds; never before the start.
+    /// Latest end of those spans, in Unix nanoseconds; never before the start.
     pub end_unix_nanos: u64,
     /// How many spans of it the block has.
     pub span_count: u32,
@@ -178,8 +178,11 @@ impl<'a> SummaryWriter<'a> {
         let mut root: Option<SummarySpan<'a>> = None;
         let mut services: Vec<(u64, u64, u64)> = Vec::new();
         for span in spans {
-            start = start.min(span.start_unix_nanos);
-            end = end.max(span.start_unix_nanos.saturating_add(span.duration_nanos.max(0) as u64));
+            // A start of zero is a start that was not given: it says nothing of when the trace was.
+            if span.start_unix_nanos != 0 {
+                start = start.min(span.start_unix_nanos);
+                end = end.max(span.start_unix_nanos.saturating_add(span.duration_nanos.max(0) as u64));
+            }
             span_count += 1;
             error_count += u64::from(span.is_error);
             if let Some(service) = span.service {
@@ -199,6 +202,7 @@ impl<'a> SummaryWriter<'a> {
             }
         }
         self.ids.extend_from_slice(&trace_id.0);
+        let start = if end == 0 { 0 } else { start };
         self.starts.push(start);
         self.durations.push(end.saturating_sub(start));
         self.span_counts.push(span_count);

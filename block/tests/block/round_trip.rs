@@ -59,8 +59,8 @@ proptest! {
             prop_assert_eq!(comparable(&[as_request(&found)]), comparable(&[as_request(rows)]));
             prop_assert_eq!(summary.trace_id, id);
             prop_assert_eq!(summary.span_count as usize, rows.len());
-            let starts = rows.iter().map(|row| row.span.start_time_unix_nano);
-            prop_assert_eq!(Some(summary.start_unix_nanos), starts.min());
+            let starts = rows.iter().map(|row| row.span.start_time_unix_nano).filter(|start| *start != 0);
+            prop_assert_eq!(summary.start_unix_nanos, starts.min().unwrap_or(0));
             let errors = rows.iter().filter(|row| row.span.status.as_ref().is_some_and(|status| status.code == 2));
             prop_assert_eq!(summary.error_count as usize, errors.count());
             let roots = rows.iter().filter(|row| row.span.parent_span_id.iter().all(|byte| *byte == 0) || row.span.parent_span_id.len() != 8);

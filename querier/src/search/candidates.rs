@@ -99,7 +99,7 @@ impl Candidates {
             self.traces
                 .entry(summary.trace_id)
                 .and_modify(|known| {
-                    known.start_unix_nanos = known.start_unix_nanos.min(summary.start_unix_nanos);
+                    known.start_unix_nanos = earliest(known.start_unix_nanos, summary.start_unix_nanos);
                     known.end_unix_nanos = known.end_unix_nanos.max(summary.end_unix_nanos);
                     known.matched |= summary.matched;
                     known.more.push(piece);
@@ -198,6 +198,14 @@ fn nth_largest(numbers: &mut [u64], n: usize) -> Option<u64> {
     }
     let place = numbers.len() - n;
     Some(*numbers.select_nth_unstable(place).1)
+}
+
+/// The earlier of two starts; zero is a start that is not known.
+fn earliest(a: u64, b: u64) -> u64 {
+    match (a, b) {
+        (0, known) | (known, 0) => known,
+        (a, b) => a.min(b),
+    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,25 @@ async fn the_shape_of_an_answer() {
 }
 
 #[tokio::test]
+async fn spans_without_times_do_not_stretch_their_trace() {
+    let world = World::new();
+    let timeless = |id| {
+        let mut stored = span(1, id, 1, "shop", "untimed", 0, 0);
+        (stored.span.start_time_unix_nano, stored.span.end_time_unix_nano) = (0, 0);
+        stored
+    };
+    world.block(&[timeless(3)]).await;
+    world.block(&[span(1, 1, 0, "shop", "GET /", 5, 40), timeless(2)]).await;
+    world.block(&[timeless(4)]).await;
+    let traces = world.get("/api/search").await.json()["traces"].clone();
+    assert_eq!(traces[0]["startTimeUnixNano"], (EPOCH + 5 * MILLI).to_string());
+    assert_eq!(traces[0]["durationMs"], 40);
+    assert_eq!(traces[0]["serviceStats"]["shop"]["spanCount"], 4);
+    let slow = world.get("/api/search?minDuration=1m").await.json();
+    assert_eq!(slow["traces"], serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn tags_match_any_span_of_the_whole_trace() {
     let world = World::new();
     world
