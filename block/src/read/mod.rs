@@ -169,14 +169,7 @@ impl Block {
     /// # Errors
     /// [`Damage`] if any byte of the row group is not what was written.
     pub fn read_trace(&self, row_group: usize, bytes: Bytes, id: &TraceId) -> Result<Vec<SpanRow>, Damage> {
-        let range = self.row_group_range(row_group);
-        if bytes.len() as u64 != range.end - range.start {
-            let problem = format!("{} bytes were read of {}", bytes.len(), range.end - range.start);
-            return Err(Damage::new("row group", problem));
-        }
-        let fetched = Fetched::new(self.meta.object_bytes, vec![(range.start, bytes)]);
-        let leaf_count = self.directory.row_groups[row_group].chunk_crc32c.len();
-        self.check_chunks(row_group, &fetched, 0..leaf_count)?;
+        let fetched = self.checked_row_group(row_group, bytes)?;
         let rows = self.rows_of(row_group, &fetched, id)?;
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -189,15 +182,21 @@ impl Block {
     /// # Errors
     /// [`Damage`] if any byte of the row group is not what was written.
     pub fn read_row_group(&self, row_group: usize, bytes: Bytes) -> Result<Vec<SpanRow>, Damage> {
+        let fetched = self.checked_row_group(row_group, bytes)?;
+        self.read_rows(row_group, &fetched, 0..self.directory.row_groups[row_group].row_count as usize)
+    }
+
+    /// The bytes of a whole row group, each of its column chunks held against its checksum.
+    fn checked_row_group(&self, row_group: usize, bytes: Bytes) -> Result<Fetched, Damage> {
         let range = self.row_group_range(row_group);
         if bytes.len() as u64 != range.end - range.start {
             let problem = format!("{} bytes were read of {}", bytes.len(), range.end - range.start);
             return Err(Damage::new("row group", problem));
         }
         let fetched = Fetched::new(self.meta.object_bytes, vec![(range.start, bytes)]);
-        let group = &self.directory.row_groups[row_group];
-        self.check_chunks(row_group, &fetched, 0..group.chunk_crc32c.len())?;
-        self.read_rows(row_group, &fetched, 0..group.row_count as usize)
+        let leaf_count = self.directory.row_groups[row_group].chunk_crc32c.len();
+        self.check_chunks(row_group, &fetched, 0..leaf_count)?;
+        Ok(fetched)
     }
 
     /// Spans of some rows of a row group: whole traces, or of one trace all that the row group has. Lists are opened only

@@ -74,7 +74,7 @@ impl Block {
         let column = |leaf: usize| leaves.binary_search(&leaf).ok().map(|i| batch.column(i));
         let fixed = |name: &str| column(self.leading_leaf(name)).ok_or_else(|| damage("a planned column is missing"));
         match field {
-            Field::Name => strings(fixed(schema::NAME)?, |text| text_meets(*op, value, text)),
+            Field::Name => strings(fixed(schema::NAME)?, |text| Ok(text_meets(*op, value, text))),
             Field::Kind => numbers::<Int32Type>(fixed(schema::KIND)?, |n| int_meets(*op, value, n.into())),
             Field::StatusCode => numbers::<Int32Type>(fixed(schema::STATUS_CODE)?, |n| int_meets(*op, value, n.into())),
             Field::DurationNanos => numbers::<Int64Type>(fixed(schema::DURATION_NANOS)?, |n| int_meets(*op, value, n)),
@@ -123,11 +123,12 @@ fn numbers<T: ArrowPrimitiveType>(
 }
 
 /// Decides each distinct text once.
-fn strings(array: &ArrayRef, meets: impl Fn(&str) -> bool) -> Result<BooleanBuffer, Damage> {
+fn strings(array: &ArrayRef, meets: impl Fn(&str) -> Result<bool, Damage>) -> Result<BooleanBuffer, Damage> {
     let wrong_type = || damage("a column of texts has another type");
     let array = array.as_dictionary_opt::<Int32Type>().ok_or_else(wrong_type)?;
     let texts: &StringArray = array.values().as_string_opt().ok_or_else(wrong_type)?;
-    let decided: Vec<bool> = (0..texts.len()).map(|i| texts.is_valid(i) && meets(texts.value(i))).collect();
+    let decide = |i: usize| Ok(texts.is_valid(i) && meets(texts.value(i))?);
+    let decided = (0..texts.len()).map(decide).collect::<Result<Vec<bool>, Damage>>()?;
     if !decided.contains(&true) {
         return Ok(BooleanBuffer::new_unset(array.len()));
     }
@@ -139,7 +140,7 @@ fn strings(array: &ArrayRef, meets: impl Fn(&str) -> bool) -> Result<BooleanBuff
 
 fn attribute(value_type: ValueType, array: &ArrayRef, op: Op, value: &Literal) -> Result<BooleanBuffer, Damage> {
     match value_type {
-        ValueType::String => strings(array, |text| text_meets(op, value, text)),
+        ValueType::String => strings(array, |text| Ok(text_meets(op, value, text))),
         ValueType::Int => numbers::<Int64Type>(array, |int| int_meets(op, value, int)),
         ValueType::Double => numbers::<Float64Type>(array, |double| double_meets(op, value, double)),
         ValueType::Bool => {
@@ -153,26 +154,18 @@ fn attribute(value_type: ValueType, array: &ArrayRef, op: Op, value: &Literal) -
 
 /// Looks into the residual texts that mention the key.
 fn residual(array: &ArrayRef, key: &str, condition: &Condition) -> Result<BooleanBuffer, Damage> {
-    let wrong_type = || damage("the residual column has another type");
-    let array = array.as_dictionary_opt::<Int32Type>().ok_or_else(wrong_type)?;
-    let texts: &StringArray = array.values().as_string_opt().ok_or_else(wrong_type)?;
     let mut needle = String::new();
     text::write_string(&mut needle, key);
     needle.push(':');
     let finder = memmem::Finder::new(needle.as_bytes());
-    let mut decided = vec![false; texts.len()];
-    for (i, decided) in decided.iter_mut().enumerate() {
-        if texts.is_null(i) || finder.find(texts.value(i).as_bytes()).is_none() {
-            continue;
+    strings(array, |text| {
+        if finder.find(text.as_bytes()).is_none() {
+            return Ok(false);
         }
         let attributes =
-            text::read_attributes(texts.value(i)).map_err(|error| Damage::new("attributes text", error.to_string()))?;
-        *decided = attributes.iter().any(|attribute| attribute.key == key && condition.is_met_by(attribute));
-    }
-    let keys = array.keys().values();
-    let matches =
-        BooleanBuffer::collect_bool(keys.len(), |row| decided.get(keys[row] as usize).copied().unwrap_or(false));
-    Ok(with_validity(matches, array.keys()))
+            text::read_attributes(text).map_err(|error| Damage::new("attributes text", error.to_string()))?;
+        Ok(attributes.iter().any(|attribute| attribute.key == key && condition.is_met_by(attribute)))
+    })
 }
 
 fn ordered<T: PartialOrd>(op: Op, value: T, literal: T) -> bool {
