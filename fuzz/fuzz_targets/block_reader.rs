@@ -318,6 +318,12 @@ impl Question {
                     answer.push(format!("{summary:?} {:?}", search.services(summary)).into_bytes());
                 }
                 answer.push(format!("{:?}", search.keys()).into_bytes());
+                for keys in [search.event_keys().map(Vec::from_iter), search.link_keys().map(Vec::from_iter)] {
+                    answer.push(format!("{keys:?}").into_bytes());
+                }
+                for group in 0..block.row_group_count() {
+                    answer.push(format!("{:?}", search.event_names(group).map(Vec::from_iter)).into_bytes());
+                }
             }
             Self::Scan(conditions) => {
                 let search = block.open_search(cut(block.search_range()))?;
