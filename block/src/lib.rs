@@ -5,7 +5,9 @@
 
 mod damage;
 mod directory;
+mod fields;
 mod filter;
+mod item_keys;
 mod meta;
 mod read;
 mod scan;
@@ -17,9 +19,13 @@ mod value_hash;
 mod write;
 
 pub use damage::Damage;
+pub use fields::{AttributeValue, FieldsPlan, NIL, RowField, RowValues};
 pub use meta::{BlockMeta, NameError};
 pub use read::{Block, ResourceEntry, ScopeEntry, SearchIndex, SpanRow};
-pub use scan::{Column, Condition, Field, Literal, Op, Projection, ProjectionPlan, RowGroupPlan, Scope};
+pub use scan::{
+    Column, Condition, DistinctValues, Field, Literal, Op, Projection, ProjectionPlan, Prune, RowGroupPlan, Scope,
+    ValueField, ValuesPlan,
+};
 pub use schema::{AttributeColumn, ValueType};
 pub use summary::{ServiceCount, TraceSummary};
 pub use write::{WriteError, WriteOptions, WriteReport, Written, write_block};

@@ -4,8 +4,10 @@
 //! bytes. Row groups that cannot match are left out of the plan: by the value filters, by the resources present, by the
 //! bounds of times and durations, by the keys that occur.
 
+mod distinct;
 mod evaluate;
 mod project;
+mod prune;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,7 +19,10 @@ use spanlake_otlp::ValueRef;
 use crate::read::{Block, SearchIndex};
 use crate::schema::{self, ValueType};
 use crate::value_hash;
+pub use distinct::{DistinctValues, ValueField, ValuesPlan};
+pub(crate) use project::runs;
 pub use project::{Column, Projection, ProjectionPlan};
+pub use prune::Prune;
 
 /// Where an attribute is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,16 +186,22 @@ impl Block {
             prepared.iter().flat_map(|prepared| self.leaves_of(search, row_group, &prepared.condition)).collect();
         leaves.sort_unstable();
         leaves.dedup();
+        let ranges = self.chunk_ranges(row_group, leaves.iter().copied());
+        RowGroupPlan { row_group, ranges, leaves, conditions: prepared.clone() }
+    }
+
+    /// Where the chunks of some leaf columns, ascending, lie in the object; neighbours as one range.
+    fn chunk_ranges(&self, row_group: usize, leaves: impl Iterator<Item = usize>) -> Vec<Range<u64>> {
         let chunks = self.plain.metadata().row_group(row_group).columns();
-        let mut ranges: Vec<Range<u64>> = Vec::with_capacity(leaves.len());
-        for leaf in &leaves {
-            let (start, len) = chunks[*leaf].byte_range();
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for leaf in leaves {
+            let (start, len) = chunks[leaf].byte_range();
             match ranges.last_mut() {
                 Some(last) if last.end == start => last.end = start + len,
                 _ => ranges.push(start..start + len),
             }
         }
-        RowGroupPlan { row_group, ranges, leaves, conditions: prepared.clone() }
+        ranges
     }
 
     /// The Parquet columns that decide a condition. All columns before the events are flat: leaf and column are one.

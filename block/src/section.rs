@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Keys = 18,
     /// Search index: which resources occur in each row group.
     ResourceSets = 19,
+    /// Search index, optional: attribute keys and names of events and links.
+    ItemKeys = 20,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Self::Summaries => "trace summaries",
             Self::Keys => "keys",
             Self::ResourceSets => "resource sets",
+            Self::ItemKeys => "item keys",
         }
     }
 }
@@ -110,12 +113,14 @@ impl<'a> Sections<'a> {
 
     /// The raw bytes of a section that must be there.
     pub(crate) fn get(&self, kind: Kind) -> Result<Vec<u8>, Damage> {
+        self.find(kind)?.ok_or_else(|| Damage::new(self.part, format!("section {kind:?} is missing")))
+    }
+
+    /// The raw bytes of a section that may be absent.
+    pub(crate) fn find(&self, kind: Kind) -> Result<Option<Vec<u8>>, Damage> {
         let damage = |problem: String| Damage::new(self.part, problem);
-        let entry = self
-            .table
-            .chunks_exact(ENTRY_BYTES)
-            .find(|entry| entry[..2] == (kind as u16).to_le_bytes())
-            .ok_or_else(|| damage(format!("section {kind:?} is missing")))?;
+        let is_it = |entry: &&[u8]| entry[..2] == (kind as u16).to_le_bytes();
+        let Some(entry) = self.table.chunks_exact(ENTRY_BYTES).find(is_it) else { return Ok(None) };
         let number = |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]) as usize;
         let (offset, stored_bytes, raw_bytes) = (number(4), number(8), number(12));
         let stored = offset
@@ -123,7 +128,7 @@ impl<'a> Sections<'a> {
             .and_then(|end| self.bytes.get(offset..end))
             .ok_or_else(|| damage(format!("section {kind:?} lies outside")))?;
         if entry[2] & COMPRESSED as u8 == 0 {
-            return Ok(stored.to_vec());
+            return Ok(Some(stored.to_vec()));
         }
         if raw_bytes > MAX_SECTION_BYTES || !can_inflate_to(stored_bytes, raw_bytes) {
             return Err(damage(format!("section {kind:?} claims {raw_bytes} bytes")));
@@ -132,7 +137,7 @@ impl<'a> Sections<'a> {
         if raw.len() != raw_bytes {
             return Err(damage(format!("section {kind:?} has {} bytes, {raw_bytes} were written", raw.len())));
         }
-        Ok(raw)
+        Ok(Some(raw))
     }
 }
 
@@ -164,6 +169,16 @@ impl Writer {
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);
         self.raw(bytes);
+    }
+
+    /// A count, then each number as its distance from the one before.
+    pub(crate) fn ascending(&mut self, numbers: impl ExactSizeIterator<Item = u64>) {
+        self.varint(numbers.len() as u64);
+        let mut last = 0;
+        for number in numbers {
+            self.varint(number - last);
+            last = number;
+        }
     }
 }
 
@@ -223,11 +238,35 @@ impl<'a> Reader<'a> {
     /// A count of things that take at least `min_bytes` each, so that a damaged one cannot ask for all memory.
     pub(crate) fn count(&mut self, min_bytes: usize) -> Result<usize, Damage> {
         let value = self.varint()?;
+        self.bounded(value, min_bytes)
+    }
+
+    /// A count plus one, or zero for nothing.
+    pub(crate) fn optional_count(&mut self, min_bytes: usize) -> Result<Option<usize>, Damage> {
+        match self.varint()?.checked_sub(1) {
+            None => Ok(None),
+            Some(value) => self.bounded(value, min_bytes).map(Some),
+        }
+    }
+
+    fn bounded(&self, count: u64, min_bytes: usize) -> Result<usize, Damage> {
         let most = self.rest.len() / min_bytes.max(1);
-        usize::try_from(value)
+        usize::try_from(count)
             .ok()
             .filter(|count| *count <= most)
             .ok_or_else(|| self.damage("a count is larger than what follows it"))
+    }
+
+    /// Numbers that [`Writer::ascending`] wrote, each below 2^32.
+    pub(crate) fn ascending(&mut self) -> Result<Vec<u32>, Damage> {
+        let mut last = 0_u32;
+        (0..self.count(1)?)
+            .map(|_| {
+                let number = last.checked_add(self.varint_u32()?);
+                last = number.ok_or_else(|| self.damage("a number is out of range"))?;
+                Ok(last)
+            })
+            .collect()
     }
 
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Damage> {

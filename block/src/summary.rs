@@ -125,9 +125,18 @@ pub(crate) struct SummarySpan<'a> {
     pub(crate) start_unix_nanos: u64,
     pub(crate) duration_nanos: i64,
     pub(crate) is_root: bool,
+    /// Span id, kind and duration, which order spans of one start.
+    pub(crate) identity: ([u8; 8], i32, i64),
     pub(crate) is_error: bool,
     pub(crate) name: &'a str,
     pub(crate) service: Option<&'a str>,
+}
+
+impl SummarySpan<'_> {
+    /// Which of several roots is the first.
+    fn order(&self) -> (u64, ([u8; 8], i32, i64), &str) {
+        (self.start_unix_nanos, self.identity, self.name)
+    }
 }
 
 /// Collects summaries, trace by trace in order of trace id.
@@ -197,7 +206,7 @@ impl<'a> SummaryWriter<'a> {
                 counted.1 += 1;
                 counted.2 += u64::from(span.is_error);
             }
-            if span.is_root && root.as_ref().is_none_or(|root| span.start_unix_nanos < root.start_unix_nanos) {
+            if span.is_root && root.as_ref().is_none_or(|root| span.order() < root.order()) {
                 root = Some(span);
             }
         }

@@ -6,6 +6,8 @@
 //! `{"$double": "NaN"}` (or `Infinity`, `-Infinity`, or `bits:<16 hex digits>` for other NaNs), and
 //! `{"$kvlist": {...}}` around a key-value list whose own first key is one of these three.
 
+mod lookup;
+
 use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
@@ -14,6 +16,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use spanlake_otlp::{KeyValueRef, ValueRef};
+
+pub(crate) use lookup::{finder, keys_of, values_of};
 
 const BYTES: &str = "$bytes";
 const DOUBLE: &str = "$double";

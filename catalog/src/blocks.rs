@@ -1,7 +1,7 @@
 //! Opening blocks: fetching the parts that are kept in memory.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use spanlake_block::{Block, Damage, SearchIndex};
@@ -27,20 +27,36 @@ impl Catalog {
         self.inner.tails.get_or_read(&block.key, read).await
     }
 
-    /// Opens a block's search index: the trace summaries and the value filters. One ranged GET besides what
-    /// [`Catalog::open_block`] costs, none when it is in memory.
+    /// Opens a block's search index: the trace summaries and the value filters. One ranged GET, which brings the tail along when
+    /// that is not in memory either: it lies right behind. None when both are.
     ///
     /// # Errors
     /// As [`Catalog::open_block`].
     pub async fn open_search(&self, block: &BlockRef) -> Result<Arc<SearchIndex>, Error> {
         let read = || async {
-            let opened = self.open_block(block).await?;
-            self.read_part(block, opened.search_range(), |bytes| {
+            let came_along = Mutex::new(None);
+            let read_both = || {
+                self.read_part(block, block.meta.search_offset..block.meta.object_bytes, |mut bytes| {
+                    let search_bytes = (block.meta.tail_offset - block.meta.search_offset) as usize;
+                    let tail = bytes.split_off(search_bytes.min(bytes.len()));
+                    let opened = Block::open(&block.meta, tail)?;
+                    *came_along.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+                    let held_bytes = opened.memory_bytes();
+                    Ok((opened, held_bytes))
+                })
+            };
+            let opened = self.inner.tails.get_or_read(&block.key, read_both).await?;
+            let open = |bytes| {
                 let search = opened.open_search(bytes)?;
                 let held_bytes = search.memory_bytes();
                 Ok((search, held_bytes))
-            })
-            .await
+            };
+            let came_along = came_along.into_inner().unwrap_or_else(PoisonError::into_inner);
+            // What came in damaged is read once more, as ever.
+            if let Some(Ok((search, held_bytes))) = came_along.map(open) {
+                return Ok((search, held_bytes.max(1) as u64));
+            }
+            self.read_part(block, opened.search_range(), open).await
         };
         self.inner.searches.get_or_read(&block.key, read).await
     }

@@ -30,7 +30,8 @@ use crate::schema::{self, AttributeColumn, ValueType};
 use crate::section::{Kind, Reader, Sections};
 use crate::{BlockMeta, Damage, FORMAT_VERSION, MAX_ROWS, TAIL_MAGIC};
 pub(crate) use fetched::Fetched;
-use pages::{Footer, Shape};
+use pages::Footer;
+pub(crate) use pages::Shape;
 
 /// Bytes that a row takes in the column of span ids, which is neither compressed nor a dictionary.
 const SPAN_ID_BYTES: u64 = 8;

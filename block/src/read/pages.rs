@@ -169,6 +169,29 @@ impl Shape {
         first..first + count
     }
 
+    /// The dictionary page of a column chunk, decompressed, and how many values it holds. None if some page of the chunk does
+    /// without the dictionary: else each value of the chunk is in it, and none beside.
+    pub(crate) fn whole_dictionary(
+        &self,
+        row_group: usize,
+        leaf: usize,
+        fetched: &Fetched,
+    ) -> Result<Option<(Bytes, usize)>> {
+        let pages = RowGroupPages { footer: &self.footer, row_group, fetched: Arc::new(fetched.clone()) };
+        let mut pages = pages.pages(leaf)?;
+        let Some(Page::DictionaryPage { buf, num_values, encoding, is_sorted }) = pages.pages.get_next_page()? else {
+            return Ok(None);
+        };
+        while let Some(page) = pages.pages.get_next_page()? {
+            if !matches!(page.encoding(), Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY) {
+                return Ok(None);
+            }
+        }
+        let page = pages.decompress(Page::DictionaryPage { buf, num_values, encoding, is_sorted })?;
+        let page = pages.check(page)?;
+        Ok(Some((page.buffer().clone(), num_values as usize)))
+    }
+
     /// Reads rows of a row group: all columns, or those of some leaves.
     pub(crate) fn reader(
         &self,
@@ -200,20 +223,26 @@ struct RowGroupPages<'a> {
     fetched: Arc<Fetched>,
 }
 
+impl RowGroupPages<'_> {
+    fn pages(&self, leaf: usize) -> Result<Pages> {
+        let row_group = self.footer.metadata.row_group(self.row_group);
+        let chunk = row_group.column(leaf);
+        let max_values = chunk.num_values() as usize;
+        let described = chunk.column_descr();
+        let level_kinds = usize::from(described.max_rep_level() > 0) + usize::from(described.max_def_level() > 0);
+        let pages = SerializedPageReader::new(self.fetched.clone(), chunk, row_group.num_rows() as usize, None)?;
+        let is_compressed = self.footer.is_compressed[self.row_group][leaf];
+        Ok(Pages { pages, is_compressed, max_values, level_kinds })
+    }
+}
+
 impl RowGroups for RowGroupPages<'_> {
     fn num_rows(&self) -> usize {
         self.footer.metadata.row_group(self.row_group).num_rows() as usize
     }
 
     fn column_chunks(&self, leaf: usize) -> Result<Box<dyn PageIterator>> {
-        let row_group = self.footer.metadata.row_group(self.row_group);
-        let chunk = row_group.column(leaf);
-        let max_values = chunk.num_values() as usize;
-        let described = chunk.column_descr();
-        let level_kinds = usize::from(described.max_rep_level() > 0) + usize::from(described.max_def_level() > 0);
-        let pages = SerializedPageReader::new(self.fetched.clone(), chunk, self.num_rows(), None)?;
-        let is_compressed = self.footer.is_compressed[self.row_group][leaf];
-        Ok(Box::new(OneChunk(Some(Box::new(Pages { pages, is_compressed, max_values, level_kinds })))))
+        Ok(Box::new(OneChunk(Some(Box::new(self.pages(leaf)?)))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {

@@ -6,6 +6,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use super::Block;
 use crate::damage::check_crc;
 use crate::filter::Filter;
+use crate::item_keys::{self, ItemKeys};
 use crate::schema::{AttributeColumn, ValueType};
 use crate::section::{Kind, Reader, Sections};
 use crate::summary::Summaries;
@@ -21,6 +22,7 @@ pub struct SearchIndex {
     residual_keys: HashMap<String, Vec<u32>>,
     /// For each row group its resource numbers, ascending.
     pub(crate) resource_sets: Vec<Vec<u32>>,
+    item_keys: ItemKeys,
 }
 
 impl Block {
@@ -37,7 +39,7 @@ impl Block {
         check_crc("search index", &bytes, self.directory.search_crc32c)?;
         let sections = Sections::open("search index", SEARCH_MAGIC, &bytes)?;
         let groups = self.row_group_count();
-        let index = SearchIndex::read(&sections)?;
+        let index = SearchIndex::read(&sections, groups)?;
         let rows: u64 = index.summaries.traces.iter().map(|trace| u64::from(trace.span_count)).sum();
         let agrees = index.value_filters.len() == groups && index.resource_sets.len() == groups;
         if !agrees || rows != self.meta.span_count {
@@ -48,7 +50,7 @@ impl Block {
 }
 
 impl SearchIndex {
-    fn read(sections: &Sections<'_>) -> Result<Self, Damage> {
+    fn read(sections: &Sections<'_>, row_group_count: usize) -> Result<Self, Damage> {
         let filters = sections.get(Kind::ValueFilters)?;
         let mut reader = Reader::new("value filters", &filters);
         let value_filters =
@@ -68,15 +70,18 @@ impl SearchIndex {
         let mut residual_keys = HashMap::with_capacity(residual_count);
         for _ in 0..residual_count {
             let key = reader.text()?.to_owned();
-            residual_keys.insert(key, read_ascending(&mut reader)?);
+            residual_keys.insert(key, reader.ascending()?);
         }
 
         let sets = sections.get(Kind::ResourceSets)?;
         let mut reader = Reader::new("resource sets", &sets);
-        let resource_sets =
-            (0..reader.count(1)?).map(|_| read_ascending(&mut reader)).collect::<Result<Vec<_>, _>>()?;
+        let resource_sets = (0..reader.count(1)?).map(|_| reader.ascending()).collect::<Result<Vec<_>, _>>()?;
+        let item_keys = match sections.find(Kind::ItemKeys)? {
+            Some(bytes) => ItemKeys::read(&bytes, row_group_count)?,
+            None => ItemKeys::default(),
+        };
         let summaries = Summaries::read(&sections.get(Kind::Summaries)?)?;
-        Ok(Self { summaries, value_filters, keys, residual_keys, resource_sets })
+        Ok(Self { summaries, value_filters, keys, residual_keys, resource_sets, item_keys })
     }
 
     /// A summary for each trace of the block, ordered by trace id.
@@ -94,29 +99,53 @@ impl SearchIndex {
         &self.keys
     }
 
+    /// Every key of a span attribute that lies outside a column of its own in some row group, in no order: keys without a
+    /// column, arrays, key-value lists, bytes, empty values, and later values of a repeated key.
+    pub fn residual_keys(&self) -> impl Iterator<Item = &str> {
+        self.residual_keys.keys().map(String::as_str)
+    }
+
+    /// Every attribute key of events, ascending. None: not known, so that any row group may hold any key.
+    pub fn event_keys(&self) -> Option<impl Iterator<Item = &str>> {
+        Some(self.item_keys.event_keys.as_ref()?.keys().map(String::as_str))
+    }
+
+    /// Every attribute key of links, ascending. None: not known, so that any row group may hold any key.
+    pub fn link_keys(&self) -> Option<impl Iterator<Item = &str>> {
+        Some(self.item_keys.link_keys.as_ref()?.keys().map(String::as_str))
+    }
+
+    /// Every distinct name of the events in a row group, ascending. None: not known, or more than the block tells of.
+    pub fn event_names(&self, row_group: usize) -> Option<impl Iterator<Item = &str>> {
+        self.item_keys.event_names(row_group)
+    }
+
+    /// Whether an event in the row group may have an attribute of this key: `false` is certain.
+    pub fn may_have_event_key(&self, key: &str, row_group: usize) -> bool {
+        item_keys::may_have(&self.item_keys.event_keys, key, row_group)
+    }
+
+    /// Whether a link in the row group may have an attribute of this key: `false` is certain.
+    pub fn may_have_link_key(&self, key: &str, row_group: usize) -> bool {
+        item_keys::may_have(&self.item_keys.link_keys, key, row_group)
+    }
+
+    /// Whether an event in the row group may have this name: `false` is certain.
+    pub fn may_have_event_name(&self, name: &str, row_group: usize) -> bool {
+        self.item_keys.may_have_event_name(name, row_group)
+    }
+
     /// Memory held, in bytes, estimated from above.
     pub fn memory_bytes(&self) -> usize {
         let filters: usize = self.value_filters.iter().map(Filter::memory_bytes).sum();
         let sets: usize = self.resource_sets.iter().map(|set| 4 * set.len() + 24).sum();
         let keys: usize = self.keys.iter().map(|(column, _)| column.key.len() + 48).sum();
         let residual: usize = self.residual_keys.iter().map(|(key, groups)| key.len() + 4 * groups.len() + 64).sum();
-        filters + sets + keys + residual + self.summaries.memory_bytes()
+        filters + sets + keys + residual + self.item_keys.memory_bytes() + self.summaries.memory_bytes()
     }
 
     /// Whether a value of the key lies in the residual column of the row group.
     pub(crate) fn is_residual(&self, key: &str, row_group: usize) -> bool {
         self.residual_keys.get(key).is_some_and(|groups| groups.binary_search(&(row_group as u32)).is_ok())
     }
-}
-
-fn read_ascending(reader: &mut Reader<'_>) -> Result<Vec<u32>, Damage> {
-    let mut last = 0_u32;
-    (0..reader.count(1)?)
-        .map(|_| {
-            last = last
-                .checked_add(reader.varint_u32()?)
-                .ok_or_else(|| Damage::new("search index", "a number is out of range"))?;
-            Ok(last)
-        })
-        .collect()
 }

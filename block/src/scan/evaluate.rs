@@ -5,7 +5,6 @@ use arrow_array::types::{Float64Type, Int32Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, RecordBatch, StringArray};
 use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
-use memchr::memmem;
 
 use super::{Condition, Field, Literal, Op, Prepared, RowGroupPlan, Scope};
 use crate::Damage;
@@ -154,10 +153,7 @@ fn attribute(value_type: ValueType, array: &ArrayRef, op: Op, value: &Literal) -
 
 /// Looks into the residual texts that mention the key.
 fn residual(array: &ArrayRef, key: &str, condition: &Condition) -> Result<BooleanBuffer, Damage> {
-    let mut needle = String::new();
-    text::write_string(&mut needle, key);
-    needle.push(':');
-    let finder = memmem::Finder::new(needle.as_bytes());
+    let finder = text::finder(key);
     strings(array, |text| {
         if finder.find(text.as_bytes()).is_none() {
             return Ok(false);

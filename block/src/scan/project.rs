@@ -79,15 +79,8 @@ impl Block {
         let mut leaves: Vec<usize> = sources.iter().flat_map(|source| self.leaves_of_source(source)).collect();
         leaves.sort_unstable();
         leaves.dedup();
-        let chunks = self.plain.metadata().row_group(row_group).columns();
-        let mut ranges: Vec<Range<u64>> = Vec::new();
-        for leaf in leaves.iter().filter(|leaf| filtered.leaves.binary_search(leaf).is_err()) {
-            let (start, len) = chunks[*leaf].byte_range();
-            match ranges.last_mut() {
-                Some(last) if last.end == start => last.end = start + len,
-                _ => ranges.push(start..start + len),
-            }
-        }
+        let missing = leaves.iter().copied().filter(|leaf| filtered.leaves.binary_search(leaf).is_err());
+        let ranges = self.chunk_ranges(row_group, missing);
         let schema = Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()));
         let filter_ranges = filtered.ranges.clone();
         ProjectionPlan { row_group, ranges, filter_ranges, leaves, sources: sources.into(), schema }
@@ -156,7 +149,7 @@ impl Block {
         first..first + self.directory.row_groups[row_group].row_count
     }
 
-    fn root(&self, name: &str) -> usize {
+    pub(super) fn root(&self, name: &str) -> usize {
         self.plain.schema().index_of(name).expect("check_shape has seen every fixed column")
     }
 
@@ -164,7 +157,7 @@ impl Block {
         self.plain.parquet_schema().get_column_root_idx(leaf)
     }
 
-    fn root_leaves(&self, root: usize) -> Vec<usize> {
+    pub(super) fn root_leaves(&self, root: usize) -> Vec<usize> {
         // No column takes fewer leaves than one, so none of a column's leaves comes before its own number.
         (root..self.plain.parquet_schema().num_columns()).filter(|leaf| self.root_of_leaf(*leaf) == root).collect()
     }
@@ -219,14 +212,7 @@ impl Block {
             Source::Attribute { attribute, in_residual: true, .. } => Some(attribute.key.as_str()),
             _ => None,
         });
-        wanted
-            .map(|key| {
-                let mut needle = String::new();
-                text::write_string(&mut needle, key);
-                needle.push(':');
-                memmem::Finder::new(needle.as_bytes()).into_owned()
-            })
-            .collect()
+        wanted.map(text::finder).collect()
     }
 }
 
@@ -243,7 +229,7 @@ fn arrow_damage(error: arrow_schema::ArrowError) -> Damage {
 }
 
 /// Ascending rows as ranges.
-fn runs(rows: &[u32]) -> Vec<Range<usize>> {
+pub(crate) fn runs(rows: &[u32]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for row in rows.iter().map(|row| *row as usize) {
         match runs.last_mut() {

@@ -12,6 +12,7 @@ use arrow_schema::{ArrowError, DataType, Field};
 use spanlake_otlp::{EventField, KeyValueRef, LinkField, event_fields, link_fields};
 
 use super::attributes::{Gathered, Values};
+use crate::item_keys::ItemKeysWriter;
 use crate::schema;
 use crate::text;
 
@@ -172,8 +173,12 @@ fn list(
     Ok(Arc::new(ListArray::try_new(item, offsets, Arc::new(items), Some(present))?))
 }
 
-/// The events of the range's rows; `events` may hold several of one row.
-pub(crate) fn events(events: &Sparse<&[u8]>, range: &Range<u32>) -> Result<ArrayRef, ArrowError> {
+/// The events of the range's rows; `events` may hold several of one row. Their keys and names go to `keys` too.
+pub(crate) fn events<'a>(
+    events: &Sparse<&'a [u8]>,
+    keys: &mut ItemKeysWriter<'a>,
+    range: &Range<u32>,
+) -> Result<ArrayRef, ArrowError> {
     let at = within(&events.rows, range);
     let (mut times, mut names, mut texts, mut dropped) = (vec![], vec![], vec![], vec![]);
     let mut attributes = Vec::new();
@@ -183,10 +188,14 @@ pub(crate) fn events(events: &Sparse<&[u8]>, range: &Range<u32>) -> Result<Array
             match field {
                 EventField::TimeUnixNanos(value) => time = value,
                 EventField::Name(value) => name = value,
-                EventField::Attribute(value) => attributes.push(value),
+                EventField::Attribute(value) => {
+                    keys.push_event_key(value.key);
+                    attributes.push(value);
+                }
                 EventField::DroppedAttributesCount(value) => dropped_count = value,
             }
         }
+        keys.push_event_name(name);
         times.push(time);
         names.push(name);
         texts.push(attributes_text(&mut attributes));
@@ -202,8 +211,12 @@ pub(crate) fn events(events: &Sparse<&[u8]>, range: &Range<u32>) -> Result<Array
     list(schema::event_fields(), columns, offsets, present)
 }
 
-/// The links of the range's rows; `links` may hold several of one row.
-pub(crate) fn links(links: &Sparse<&[u8]>, range: &Range<u32>) -> Result<ArrayRef, ArrowError> {
+/// The links of the range's rows; `links` may hold several of one row. Their keys go to `keys` too.
+pub(crate) fn links<'a>(
+    links: &Sparse<&'a [u8]>,
+    keys: &mut ItemKeysWriter<'a>,
+    range: &Range<u32>,
+) -> Result<ArrayRef, ArrowError> {
     let at = within(&links.rows, range);
     let (mut trace_ids, mut span_ids, mut states): (Vec<&[u8]>, Vec<&[u8]>, Vec<&str>) = (vec![], vec![], vec![]);
     let (mut texts, mut dropped, mut flags) = (vec![], vec![], vec![]);
@@ -216,7 +229,10 @@ pub(crate) fn links(links: &Sparse<&[u8]>, range: &Range<u32>) -> Result<ArrayRe
                 LinkField::TraceId(value) => trace_id = value,
                 LinkField::SpanId(value) => span_id = value,
                 LinkField::TraceState(value) => state = value,
-                LinkField::Attribute(value) => attributes.push(value),
+                LinkField::Attribute(value) => {
+                    keys.push_link_key(value.key);
+                    attributes.push(value);
+                }
                 LinkField::DroppedAttributesCount(value) => dropped_count = value,
                 LinkField::Flags(value) => flag_bits = value,
             }

@@ -45,7 +45,7 @@ pub(crate) fn write_keys(split: &Split<'_>, row_groups: &[Range<u32>]) -> Vec<u8
     out.varint(residual.len() as u64);
     for (key, groups) in residual {
         out.bytes(key.as_bytes());
-        write_ascending(&mut out, &groups);
+        out.ascending(groups.into_iter());
     }
     out.0
 }
@@ -60,17 +60,7 @@ pub(crate) fn write_resource_sets(rows: &Rows<'_>, resource_count: usize, row_gr
             present[*id as usize] = true;
         }
         let ids: Vec<u64> = (0..resource_count).filter(|id| present[*id]).map(|id| id as u64).collect();
-        write_ascending(&mut out, &ids);
+        out.ascending(ids.into_iter());
     }
     out.0
-}
-
-/// A count, then each number as its distance from the one before.
-fn write_ascending(out: &mut Writer, numbers: &[u64]) {
-    out.varint(numbers.len() as u64);
-    let mut last = 0;
-    for number in numbers {
-        out.varint(number - last);
-        last = *number;
-    }
 }

@@ -26,11 +26,11 @@ pub use options::WriteOptions;
 
 use crate::directory::{Directory, ID_STRIDE, RowGroup};
 use crate::filter::{self, Filter};
+use crate::item_keys::ItemKeysWriter;
 use crate::schema::{self, AttributeColumn};
 use crate::section::{Kind, write_sections};
 use crate::summary::{SummarySpan, SummaryWriter};
 use crate::{BlockMeta, FORMAT_VERSION, MAX_ROWS, SEARCH_MAGIC, TAIL_MAGIC};
-use attributes::Split;
 use cut::cut_row_groups;
 use order::{Order, order};
 use origins::Origins;
@@ -125,12 +125,13 @@ pub fn write_block(batches: &[Batch], options: &WriteOptions) -> Result<Written,
     let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), writer_options)?;
     let (mut writer, columns_of) = writer.into_serialized_writer()?;
+    let mut item_keys = ItemKeysWriter::new();
     for (group, range) in row_groups.iter().enumerate() {
         // One column after the other: each open column holds a compression context of about a megabyte.
         let mut leaves = columns_of.create_column_writers(group)?.into_iter();
         let mut chunks = Vec::with_capacity(leaves.len());
         for (index, field) in schema.fields().iter().enumerate() {
-            let column = rows.column(index, &split, &origins, range)?;
+            let column = rows.column(index, &split, &origins, &mut item_keys, range)?;
             for (leaf, mut leaf_writer) in compute_leaves(field, &column)?.into_iter().zip(&mut leaves) {
                 leaf_writer.write(&leaf)?;
                 chunks.push(leaf_writer.close()?);
@@ -141,10 +142,17 @@ pub fn write_block(batches: &[Batch], options: &WriteOptions) -> Result<Written,
             chunk.append_to_row_group(&mut row_group)?;
         }
         row_group.close()?;
+        item_keys.end_row_group();
     }
     writer.flush()?;
 
-    let search_sections = search_sections(&rows, &order, &origins, &split, &row_groups, &filters);
+    let search_sections = [
+        (Kind::Summaries, summaries(&rows, &order, &origins)),
+        (Kind::ValueFilters, filters.write()),
+        (Kind::Keys, keys::write_keys(&split, &row_groups)),
+        (Kind::ResourceSets, keys::write_resource_sets(&rows, origins.resource_count(), &row_groups)),
+        (Kind::ItemKeys, item_keys.finish()),
+    ];
     let mut index_bytes = Vec::new();
     let search = write_sections(SEARCH_MAGIC, &search_sections, &mut index_bytes)?;
     let directory = Directory {
@@ -217,14 +225,7 @@ fn describe_row_group(rows: &Rows<'_>, range: &Range<u32>, stored: &RowGroupMeta
     }
 }
 
-fn search_sections(
-    rows: &Rows<'_>,
-    order: &Order,
-    origins: &Origins<'_>,
-    split: &Split<'_>,
-    row_groups: &[Range<u32>],
-    filters: &ValueFilters,
-) -> [(Kind, Vec<u8>); 4] {
+fn summaries(rows: &Rows<'_>, order: &Order, origins: &Origins<'_>) -> Vec<u8> {
     let services = origins.services();
     let mut summaries = SummaryWriter::default();
     for (i, start) in order.trace_starts.iter().enumerate() {
@@ -233,18 +234,14 @@ fn search_sections(
             start_unix_nanos: rows.starts[row],
             duration_nanos: rows.durations[row],
             is_root: rows.is_root[row],
+            identity: (rows.span_ids[row], rows.kinds[row], rows.durations[row]),
             is_error: rows.status_codes[row] == STATUS_ERROR,
             name: rows.names[row],
             service: services[rows.resource_ids[row] as usize],
         });
         summaries.push(TraceId(rows.trace_ids[*start as usize]), spans);
     }
-    [
-        (Kind::Summaries, summaries.finish()),
-        (Kind::ValueFilters, filters.write()),
-        (Kind::Keys, keys::write_keys(split, row_groups)),
-        (Kind::ResourceSets, keys::write_resource_sets(rows, origins.resource_count(), row_groups)),
-    ]
+    summaries.finish()
 }
 
 fn trace_filter(rows: &Rows<'_>, order: &Order, bits: usize) -> Vec<u8> {

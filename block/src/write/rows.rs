@@ -13,6 +13,7 @@ use super::attributes::{Attributes, Split};
 use super::order::{Order, span_bytes};
 use super::origins::Origins;
 use super::value_filters::ValueFilters;
+use crate::item_keys::ItemKeysWriter;
 use crate::schema::LEADING_COLUMNS;
 
 /// The fixed columns of all rows of a block.
@@ -153,12 +154,14 @@ impl<'a> Rows<'a> {
         self.dropped_links.push(dropped_links);
     }
 
-    /// One column of a row group; `index` counts as [`crate::schema::schema`] orders the columns.
+    /// One column of a row group; `index` counts as [`crate::schema::schema`] orders the columns. Those of events and links
+    /// tell their keys and names on the way.
     pub(crate) fn column(
         &self,
         index: usize,
         split: &Split<'a>,
         origins: &Origins<'a>,
+        item_keys: &mut ItemKeysWriter<'a>,
         range: &Range<u32>,
     ) -> Result<ArrayRef, ArrowError> {
         let at = range.start as usize..range.end as usize;
@@ -189,8 +192,8 @@ impl<'a> Rows<'a> {
             16 => arrays::numbers::<UInt32Type>(&self.dropped_links, range),
             17 => arrays::counts(&self.events, range),
             18 => arrays::counts(&self.links, range),
-            19 => arrays::events(&self.events, range)?,
-            20 => arrays::links(&self.links, range)?,
+            19 => arrays::events(&self.events, item_keys, range)?,
+            20 => arrays::links(&self.links, item_keys, range)?,
             21 => arrays::ids(self.span_ids[at].iter().copied())?,
             22 => arrays::sparse_bytes(&self.parent_ids, range)?,
             23 => arrays::sparse_strings(&origins.first_rows(&self.resource_ids, &origins.resource_texts), range)?,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -13,6 +14,11 @@ use spanlake_model::TraceId;
 use crate::{all_rows, small_options, write};
 
 fn sample(spans: u64, options: &WriteOptions) -> Written {
+    let event = |i: u64| Event {
+        name: format!("event {}", i % 3),
+        attributes: vec![KeyValue { key: format!("key {}", i % 5), ..KeyValue::default() }],
+        ..Event::default()
+    };
     let span = |i: u64| Span {
         trace_id: (1 + u128::from(i / 5)).to_be_bytes().to_vec(),
         span_id: (1 + i).to_be_bytes().to_vec(),
@@ -24,6 +30,7 @@ fn sample(spans: u64, options: &WriteOptions) -> Written {
             value: Some(AnyValue { value: Some(Value::StringValue(format!("u{}", i % 50))) }),
             ..KeyValue::default()
         }],
+        events: (0..i % 2).map(|_| event(i)).collect(),
         ..Span::default()
     };
     let scope_spans = ScopeSpans { spans: (0..spans).map(span).collect(), ..ScopeSpans::default() };
@@ -31,8 +38,8 @@ fn sample(spans: u64, options: &WriteOptions) -> Written {
     write(&[ExportTraceServiceRequest { resource_spans: vec![resource_spans] }], options).expect("there are spans")
 }
 
-/// What a reader would answer from these bytes: all rows, all traces by id, a scan, and every summary.
-type Answer = (Vec<SpanRow>, Vec<SpanRow>, Vec<u32>, usize);
+/// What a reader would answer from these bytes: all rows, all traces by id, a scan, every summary, and what events have.
+type Answer = (Vec<SpanRow>, Vec<SpanRow>, Vec<u32>, usize, Vec<String>);
 
 fn answer(meta: &BlockMeta, object: &Bytes) -> Result<Answer, Damage> {
     let cut = |range: std::ops::Range<u64>| {
@@ -61,7 +68,10 @@ fn answer(meta: &BlockMeta, object: &Bytes) -> Result<Answer, Damage> {
             by_id.extend(block.read_trace(group, cut(block.row_group_range(group)), &id)?);
         }
     }
-    Ok((rows, by_id, matches, search.summaries().len()))
+    let keys = search.event_keys().into_iter().flatten();
+    let names = (0..block.row_group_count()).filter_map(|group| search.event_names(group)).flatten();
+    let of_events = keys.chain(names).map(str::to_owned).collect();
+    Ok((rows, by_id, matches, search.summaries().len(), of_events))
 }
 
 #[test]

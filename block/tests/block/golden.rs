@@ -1,5 +1,5 @@
-//! Blocks of every released version, read for ever. `SPANLAKE_BLESS=1` writes the block of the present version if it is
-//! not there yet; a golden file is never changed.
+//! Blocks of every released version, and from before and after each optional section, read for ever. `SPANLAKE_BLESS=1`
+//! writes the block of the present writer if it is not there yet; a golden file is never changed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,10 +11,13 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, Instrumentati
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
-use spanlake_block::{Block, BlockMeta, FORMAT_VERSION, SpanRow, WriteOptions, Written};
+use spanlake_block::{Block, BlockMeta, FORMAT_VERSION, SearchIndex, SpanRow, WriteOptions, Written};
 use spanlake_model::TraceId;
 
 use crate::{as_request, comparable, small_options, write};
+
+/// The ids of the golden blocks, sorted; the last one is of the present writer.
+const GOLDEN: [&str; 2] = ["golden-v1", "golden-v1-item-keys"];
 
 fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
@@ -175,24 +178,52 @@ fn read_all(meta: &BlockMeta, object: &Bytes) -> Vec<SpanRow> {
 #[test]
 fn every_released_version_is_read() {
     let expect = comparable(&[golden_request()]);
-    let mut versions = Vec::new();
+    let (mut ids, mut versions) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(golden_dir()).expect("tests/golden is in the repository") {
         let path = entry.expect("tests/golden can be listed").path();
         let name = path.file_name().and_then(|name| name.to_str()).expect("golden names are texts").to_owned();
-        let (_, meta) = BlockMeta::parse_name(&name).expect("golden files have block names");
+        let (id, meta) = BlockMeta::parse_name(&name).expect("golden files have block names");
         let object = Bytes::from(fs::read(&path).expect("golden files can be read"));
         let rows = read_all(&meta, &object);
         assert_eq!(comparable(&[as_request(&rows)]), expect, "{name}");
+        check_item_keys(&open_search(&meta, &object), id != "golden-v1");
+        ids.push(id.to_owned());
         versions.push(meta.format_version);
     }
-    versions.sort_unstable();
-    if std::env::var_os("SPANLAKE_BLESS").is_some() && !versions.contains(&FORMAT_VERSION) {
+    let present = GOLDEN[GOLDEN.len() - 1];
+    if std::env::var_os("SPANLAKE_BLESS").is_some() && !ids.iter().any(|id| id == present) {
         let written = golden_write();
-        let name = written.meta.to_name(&format!("golden-v{FORMAT_VERSION}"));
+        let name = written.meta.to_name(present);
         fs::write(golden_dir().join(name), &written.bytes).expect("tests/golden can be written");
+        ids.push(present.to_owned());
         versions.push(FORMAT_VERSION);
     }
-    assert_eq!(versions, (1..=FORMAT_VERSION).collect::<Vec<_>>(), "one golden block for each version");
+    ids.sort_unstable();
+    assert_eq!(ids, GOLDEN, "all golden blocks are there, and no others");
+    versions.sort_unstable();
+    versions.dedup();
+    assert_eq!(versions, (1..=FORMAT_VERSION).collect::<Vec<_>>(), "there is a golden block of each version");
+}
+
+fn open_search(meta: &BlockMeta, object: &Bytes) -> SearchIndex {
+    let cut = |range: std::ops::Range<u64>| object.slice(range.start as usize..range.end as usize);
+    let block = Block::open(meta, cut(meta.tail_offset..meta.object_bytes)).expect("golden blocks are sound");
+    block.open_search(cut(block.search_range())).expect("golden blocks are sound")
+}
+
+/// A block without the section says that anything may be anywhere.
+fn check_item_keys(search: &SearchIndex, is_known: bool) {
+    let event_keys = search.event_keys().map(|keys| keys.collect::<Vec<_>>());
+    assert_eq!(event_keys, is_known.then(|| vec!["exception.type"]));
+    let link_keys = search.link_keys().map(|keys| keys.map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(link_keys.is_some_and(|keys| keys.contains(&"odd.nan".to_owned())), is_known);
+    let names = search.event_names(0).map(|names| names.collect::<Vec<_>>());
+    assert_eq!(names, is_known.then(|| vec!["", "exception"]));
+    assert!(search.may_have_event_key("exception.type", 0) && search.may_have_link_key("array", 0));
+    assert!(search.may_have_event_name("exception", 0));
+    assert_eq!(search.may_have_event_key("absent", 0), !is_known);
+    assert_eq!(search.may_have_link_key("array", 1), !is_known);
+    assert_eq!(search.may_have_event_name("exception", 1), !is_known);
 }
 
 #[test]
@@ -200,4 +231,5 @@ fn the_present_writer_agrees_with_the_golden_request() {
     let written = golden_write();
     let rows = read_all(&written.meta, &written.bytes);
     assert_eq!(comparable(&[as_request(&rows)]), comparable(&[golden_request()]));
+    check_item_keys(&open_search(&written.meta, &written.bytes), true);
 }

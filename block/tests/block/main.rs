@@ -1,7 +1,9 @@
 //! The block format from outside: what is written is read back, scans agree with a naive filter, damage is named.
 
 mod damage;
+mod distinct;
 mod golden;
+mod item_keys;
 mod round_trip;
 mod scan;
 
