@@ -32,22 +32,32 @@ pub async fn attribute_columns(
     snapshot: &Snapshot,
     limit: usize,
 ) -> Result<Vec<Column>, Error> {
-    let blocks: Vec<BlockRef> = snapshot.blocks.iter().take(MAX_DISCOVERY_BLOCKS).cloned().collect();
-    let counted: Vec<HashMap<Column, u64>> = stream::iter(blocks)
-        .map(|at| async move { count(source.as_ref(), &at).await })
-        .buffer_unordered(OPENING)
-        .try_collect()
-        .await?;
-    let mut total: HashMap<Column, u64> = HashMap::new();
-    for (column, count) in counted.into_iter().flatten() {
-        *total.entry(column).or_default() += count;
-    }
+    let newest = &snapshot.blocks[..snapshot.blocks.len().min(MAX_DISCOVERY_BLOCKS)];
+    let total = attribute_counts(source, newest, |_| true).await?;
     let mut ranked: Vec<(String, Column, u64)> =
         total.into_iter().map(|(column, count)| (column.field().name().clone(), column, count)).collect();
     ranked.sort_by(|a, b| (Reverse(a.2), &a.0).cmp(&(Reverse(b.2), &b.0)));
     ranked.truncate(limit.min(MAX_ATTRIBUTE_COLUMNS));
     ranked.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(ranked.into_iter().map(|(_, column, _)| column).collect())
+}
+
+/// On how many spans the blocks have each attribute column that is asked for. At most one request a block.
+pub(crate) async fn attribute_counts(
+    source: &Arc<dyn Source>,
+    blocks: &[BlockRef],
+    is_asked: impl Fn(&Column) -> bool,
+) -> Result<HashMap<Column, u64>, Error> {
+    let blocks = blocks.to_vec();
+    let counted = stream::iter(blocks).map(|at| async move { count(source.as_ref(), &at).await });
+    let mut counted = counted.buffer_unordered(OPENING);
+    let mut total: HashMap<Column, u64> = HashMap::new();
+    while let Some(counts) = counted.try_next().await? {
+        for (column, count) in counts.into_iter().filter(|(column, _)| is_asked(column)) {
+            *total.entry(column).or_default() += count;
+        }
+    }
+    Ok(total)
 }
 
 async fn count(source: &dyn Source, at: &BlockRef) -> Result<HashMap<Column, u64>, Error> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::ArrowError;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Statistics, internal_err};
@@ -17,11 +17,13 @@ use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use spanlake_block::Column;
+use spanlake_block::{Column, Damage};
 use spanlake_catalog::BlockRef;
 
+use crate::error::Error;
 use crate::metrics::ScanMetrics;
 use crate::scan::{Request, scan_block};
+use crate::shape::Shape;
 use crate::source::Source;
 
 /// Most partitions of a scan: blocks that are read at once. With more blocks, partitions hold several, one after the
@@ -35,6 +37,7 @@ pub struct SpanScanExec {
     partitions: Vec<Vec<BlockRef>>,
     blocks_pruned: usize,
     request: Arc<Request>,
+    shape: Arc<Shape>,
     /// Rows after which each partition may stop.
     limit: Option<usize>,
     properties: Arc<PlanProperties>,
@@ -47,10 +50,10 @@ impl SpanScanExec {
         blocks: Vec<BlockRef>,
         blocks_pruned: usize,
         request: Request,
+        shape: Shape,
         limit: Option<usize>,
     ) -> Self {
-        let fields: Vec<_> = request.columns.iter().map(Column::field).collect();
-        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let schema = Arc::clone(shape.schema());
         let partition_count = blocks.len().clamp(1, MAX_PARTITIONS);
         let is_ordered = blocks.len() <= MAX_PARTITIONS;
         let mut partitions: Vec<Vec<BlockRef>> = vec![Vec::new(); partition_count];
@@ -58,7 +61,7 @@ impl SpanScanExec {
             partitions[i % partition_count].push(block);
         }
         let trace_id = request.columns.iter().position(|column| *column == Column::TraceId);
-        let ordering = trace_id.filter(|_| is_ordered).map(|at| {
+        let ordering = trace_id.filter(|_| is_ordered).and_then(|at| shape.ordered_like(at)).map(|at| {
             let column = ColumnExpr::new(schema.field(at).name(), at);
             [PhysicalSortExpr::new_default(Arc::new(column))]
         });
@@ -73,6 +76,7 @@ impl SpanScanExec {
             partitions,
             blocks_pruned,
             request: Arc::new(request),
+            shape: Arc::new(shape),
             limit,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -92,7 +96,7 @@ impl DisplayAs for SpanScanExec {
             return write!(f, "blocks={block_count}");
         }
         write!(f, "SpanScanExec: blocks={block_count}, blocks_pruned={}", self.blocks_pruned)?;
-        let names: Vec<String> = self.request.columns.iter().map(|column| column.field().name().clone()).collect();
+        let names: Vec<&str> = self.shape.schema().fields().iter().map(|field| field.name().as_str()).collect();
         write!(f, ", columns=[{}]", names.join(", "))?;
         if !self.request.conditions.is_empty() {
             let conditions = self.request.conditions.iter();
@@ -101,6 +105,9 @@ impl DisplayAs for SpanScanExec {
         }
         if let Some(traces) = &self.request.traces {
             write!(f, ", traces={}", traces.len())?;
+        }
+        if self.request.distinct.is_some() {
+            write!(f, ", distinct")?;
         }
         if let Some(limit) = self.limit {
             write!(f, ", limit={limit}")?;
@@ -141,9 +148,13 @@ impl ExecutionPlan for SpanScanExec {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let mut request = Request::clone(&self.request);
         request.batch_rows = context.session_config().batch_size();
-        let (source, request) = (Arc::clone(&self.source), Arc::new(request));
+        let (source, request, shape) = (Arc::clone(&self.source), Arc::new(request), Arc::clone(&self.shape));
         let rows = stream::iter(blocks)
-            .map(move |at| scan_block(Arc::clone(&source), at, Arc::clone(&request), metrics.clone()))
+            .map(move |at| {
+                let (key, shape) = (Arc::clone(&at.key), Arc::clone(&shape));
+                let stored = scan_block(Arc::clone(&source), at, Arc::clone(&request), metrics.clone());
+                stored.map(move |batch| shape.apply(&batch?).map_err(|error| misshapen(&key, &error)))
+            })
             .flatten()
             .map_err(DataFusionError::from);
         // Rows left are looked at before the next batch is asked for, so that nothing is read past the limit.
@@ -169,9 +180,18 @@ impl ExecutionPlan for SpanScanExec {
     fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
         let spans: u64 = self.blocks_of(args.partition()).map(|block| block.meta.span_count).sum();
         let spans = usize::try_from(spans).unwrap_or(usize::MAX);
-        let all = self.request.conditions.is_empty() && self.request.traces.is_none() && self.limit.is_none();
+        let all = self.request.conditions.is_empty()
+            && self.request.traces.is_none()
+            && self.request.distinct.is_none()
+            && self.shape.keeps_rows()
+            && self.limit.is_none();
         // Every row of every block is given when nothing is left out: `count(*)` needs no read.
         let num_rows = if all && self.blocks_pruned == 0 { Precision::Exact(spans) } else { Precision::Inexact(spans) };
         Ok(Arc::new(Statistics { num_rows, ..Statistics::new_unknown(&self.schema()) }))
     }
+}
+
+/// The shape was made for the columns that were asked for, so a batch that does not fit is not what was asked for.
+fn misshapen(key: &Arc<str>, error: &ArrowError) -> Error {
+    Error::damaged(key, Damage::Corrupt { part: "row group", problem: error.to_string() })
 }

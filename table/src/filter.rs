@@ -87,7 +87,7 @@ fn keeps_values(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-fn comparison(op: Operator) -> Option<Op> {
+pub(crate) fn comparison(op: Operator) -> Option<Op> {
     Some(match op {
         Operator::Eq => Op::Eq,
         Operator::NotEq => Op::Ne,
@@ -99,7 +99,7 @@ fn comparison(op: Operator) -> Option<Op> {
     })
 }
 
-fn mirrored(op: Op) -> Op {
+pub(crate) fn mirrored(op: Op) -> Op {
     match op {
         Op::Lt => Op::Gt,
         Op::Le => Op::Ge,

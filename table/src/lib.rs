@@ -4,6 +4,7 @@
 //! and reads objects only through a [`Source`], where their number and size can be bounded.
 
 mod columns;
+mod distinct;
 mod error;
 mod exec;
 mod filter;
@@ -11,7 +12,9 @@ mod merge;
 mod metrics;
 mod provider;
 mod scan;
+mod shape;
 mod source;
+mod sql;
 
 pub use columns::{MAX_ATTRIBUTE_COLUMNS, MAX_DISCOVERY_BLOCKS, attribute_columns};
 pub use error::Error;
@@ -20,3 +23,4 @@ pub use merge::{MERGE_BATCH_ROWS, TraceRequest, TraceRows, merge};
 pub use provider::SpanTable;
 pub use scan::READ_AHEAD_ROW_GROUPS;
 pub use source::{CatalogSource, Opened, Source};
+pub use sql::{MAX_SQL_BYTES, MAX_SQL_DEPTH, MAX_SQL_WORDS, ReadFailure, SqlAnswer, SqlEngine, SqlError};

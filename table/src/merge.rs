@@ -24,6 +24,8 @@ use crate::source::{Opened, Source};
 
 mod identity;
 
+pub(crate) use identity::COLUMNS as IDENTITY_COLUMNS;
+
 /// Rows of a block that a merge holds decoded: there are as many such batches as blocks, so they are smaller than those
 /// of a scan.
 pub const MERGE_BATCH_ROWS: usize = 2_048;
@@ -153,8 +155,13 @@ impl Merger {
             if pieces.iter().any(|piece| shared.contains(&piece.trace_id)) {
                 columns.extend(identity::COLUMNS);
             }
-            let scan =
-                Request { conditions: Vec::new(), traces: wanted.clone(), columns, batch_rows: MERGE_BATCH_ROWS };
+            let scan = Request {
+                conditions: Vec::new(),
+                traces: wanted.clone(),
+                distinct: None,
+                columns,
+                batch_rows: MERGE_BATCH_ROWS,
+            };
             let batches = scan_block(Arc::clone(&source), at.clone(), Arc::new(scan), ScanMetrics::default()).boxed();
             let key = Arc::clone(&at.key);
             cursors.push(Cursor { key, pieces, batches, held: VecDeque::new(), held_rows: 0 });

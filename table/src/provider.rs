@@ -16,6 +16,7 @@ use spanlake_model::{TimeRange, TraceId};
 use crate::exec::SpanScanExec;
 use crate::filter::{self, Pushed, What};
 use crate::scan::Request;
+use crate::shape::Shape;
 use crate::source::Source;
 
 /// The spans of a snapshot: one row a span and block. A span that was delivered twice and lies in two blocks has two rows
@@ -92,25 +93,27 @@ impl TableProvider for SpanTable {
         let request = Request {
             conditions: wanted.conditions,
             traces: wanted.traces.map(Arc::from),
+            distinct: None,
             columns,
             batch_rows: state.config().batch_size(),
         };
-        let scan = SpanScanExec::new(Arc::clone(&self.source), blocks, blocks_pruned, request, limit);
+        let shape = Shape::stored(&request.columns);
+        let scan = SpanScanExec::new(Arc::clone(&self.source), blocks, blocks_pruned, request, shape, limit);
         Ok(Arc::new(scan))
     }
 }
 
 /// All filters of a scan together.
 #[derive(Default)]
-struct Wanted {
-    conditions: Vec<Condition>,
+pub(crate) struct Wanted {
+    pub(crate) conditions: Vec<Condition>,
     /// Ascending; none when any trace will do.
-    traces: Option<Vec<TraceId>>,
+    pub(crate) traces: Option<Vec<TraceId>>,
     times: Vec<TimeRange>,
 }
 
 impl Wanted {
-    fn add(&mut self, what: What) {
+    pub(crate) fn add(&mut self, what: What) {
         match what {
             What::Condition(condition) => self.conditions.push(condition),
             What::Time(range) => self.times.push(range),
@@ -125,7 +128,7 @@ impl Wanted {
         }
     }
 
-    fn may_be_in(&self, meta: &BlockMeta) -> bool {
+    pub(crate) fn may_be_in(&self, meta: &BlockMeta) -> bool {
         // A block's latest end is not before its latest start: the writer counts inverted spans by their start.
         let range = meta.time_range();
         self.times.iter().all(|time| time.overlaps(&range))

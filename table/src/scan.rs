@@ -11,6 +11,7 @@ use spanlake_block::{Column, Condition, Projection, RowGroupPlan};
 use spanlake_catalog::BlockRef;
 use spanlake_model::TraceId;
 
+use crate::distinct::Distinct;
 use crate::error::Error;
 use crate::metrics::ScanMetrics;
 use crate::source::{Opened, Source};
@@ -26,6 +27,8 @@ pub(crate) struct Request {
     pub(crate) conditions: Vec<Condition>,
     /// ... and, if given, belongs to one of these traces, ascending.
     pub(crate) traces: Option<Arc<[TraceId]>>,
+    /// ... and, if given, is not a copy of a span in an earlier block.
+    pub(crate) distinct: Option<Arc<Distinct>>,
     pub(crate) columns: Vec<Column>,
     pub(crate) batch_rows: usize,
 }
@@ -140,6 +143,9 @@ async fn read_row_group(
     let mut rows = block.matching_rows(&plan, filter_bytes.clone()).map_err(damaged)?;
     if let Some(known) = known {
         rows = common(&rows, &known);
+    }
+    if let Some(distinct) = request.distinct.as_ref().filter(|_| !rows.is_empty()) {
+        rows = distinct.retain(&at, &opened, plan.row_group, rows).await?;
     }
     if rows.is_empty() {
         metrics.row_groups_without_match.add(1);

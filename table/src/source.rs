@@ -54,10 +54,11 @@ impl CatalogSource {
 
 #[async_trait]
 impl Source for CatalogSource {
-    /// Up to two ranged GETs, none when the catalog holds the block.
+    /// At most one ranged GET, none when the catalog holds the block.
     async fn open(&self, at: &BlockRef) -> Result<Opened, Error> {
-        let block = self.catalog.open_block(at).await?;
+        // The index first: it brings the block along.
         let search = self.catalog.open_search(at).await?;
+        let block = self.catalog.open_block(at).await?;
         Ok(Opened { block, search })
     }
 

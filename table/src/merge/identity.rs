@@ -11,7 +11,7 @@ use arrow_select::filter::filter_record_batch;
 use spanlake_block::Column;
 
 /// What tells spans of one trace apart, read after the requested columns.
-pub(super) const COLUMNS: [Column; 5] =
+pub(crate) const COLUMNS: [Column; 5] =
     [Column::SpanId, Column::Kind, Column::StartUnixNanos, Column::EndUnixNanos, Column::Name];
 
 /// The columns of `schema`, which come first.

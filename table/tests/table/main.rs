@@ -6,4 +6,5 @@ mod merge;
 mod naive;
 mod plans;
 mod predicate;
+mod sql;
 mod world;
