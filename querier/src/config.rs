@@ -9,7 +9,10 @@ use spanlake_model::{ByteSize, HumanDuration};
 pub struct Config {
     /// Queries that run at the same time; default 16. Each may hold `fetches_per_query` row groups in memory.
     pub max_concurrent_queries: usize,
-    /// Queries that wait for their turn; default 256. One more is answered 429.
+    /// Queries of one tenant that run at the same time, so that others always find room; default 8. Without tenancy only
+    /// `max_concurrent_queries` counts. A query over several tenants counts as one of the whole list of them.
+    pub max_concurrent_queries_per_tenant: usize,
+    /// Queries that wait for their turn, which goes round between tenants; default 256. One more is answered 429.
     pub max_queued_queries: usize,
     /// Longest a query may take, waiting included; default 60 s. Past it the answer is 504.
     pub query_timeout: HumanDuration,
@@ -21,6 +24,15 @@ pub struct Config {
     pub max_blocks_per_query: usize,
     /// Most bytes of objects one query may look into; default 4 GiB.
     pub max_query_bytes: ByteSize,
+    /// Most series of a metrics query; default 20,000. Past it the answer is marked as partial.
+    pub max_metrics_series: usize,
+    /// Most memory that all SQL queries together may take to sort, group and join, and as much again that all TraceQL queries may
+    /// hold of rows and results; default 1 GiB, one query at most a quarter of it. Nothing is written to disk: a query that
+    /// needs more ends with 422.
+    pub max_query_memory: ByteSize,
+    /// Most bytes of one SQL answer, as it is sent but before compression; default 256 MiB. A longer one ends there, with an
+    /// error that says so.
+    pub max_result_bytes: ByteSize,
     /// Most bytes of spans (as protobuf) of one trace that are answered; default 64 MiB. A larger trace is answered in part
     /// by `/api/v2/traces`, and refused with 422 by `/api/traces`, which has no way to say so.
     pub max_trace_bytes: ByteSize,
@@ -38,12 +50,16 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_concurrent_queries: 16,
+            max_concurrent_queries_per_tenant: 8,
             max_queued_queries: 256,
             query_timeout: HumanDuration::from_secs(60),
             fetches_per_query: 8,
             max_fetches: 32,
             max_blocks_per_query: 100_000,
             max_query_bytes: ByteSize::gib(4),
+            max_metrics_series: 20_000,
+            max_query_memory: ByteSize::gib(1),
+            max_result_bytes: ByteSize::mib(256),
             max_trace_bytes: ByteSize::mib(64),
             max_search_traces: 2_000_000,
             trace_reach: HumanDuration::from_secs(3_600),

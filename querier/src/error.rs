@@ -60,9 +60,33 @@ pub enum Error {
         /// Tags allowed.
         max: usize,
     },
+    /// The query cannot be run as it is written.
+    #[error("{0}")]
+    BadQuery(String),
+    /// The SQL cannot be answered: it is wrong, asks for what is not allowed, or fails on the values it meets.
+    #[error("{0}")]
+    InvalidSql(String),
+    /// The query needs more memory than its share of [`crate::Config::max_query_memory`].
+    #[error(
+        "the query needs more memory than it may have, a quarter of {max_bytes} bytes (querier.max_query_memory): {problem}"
+    )]
+    OutOfMemory {
+        /// Which part of the query asked for how much.
+        problem: String,
+        /// Bytes allowed to all queries together.
+        max_bytes: u64,
+    },
+    /// The answer is longer than [`crate::Config::max_result_bytes`].
+    #[error(
+        "the answer is longer than {max_bytes} bytes, the most allowed (querier.max_result_bytes): ask for fewer rows or columns"
+    )]
+    TooManyResultBytes {
+        /// Bytes allowed.
+        max_bytes: u64,
+    },
     /// As many queries as allowed are running and waiting.
     #[error(
-        "too many queries are running and waiting (querier.max_concurrent_queries, querier.max_queued_queries): try again later"
+        "too many queries are running and waiting (querier.max_concurrent_queries, querier.max_concurrent_queries_per_tenant, querier.max_queued_queries): try again later"
     )]
     Busy,
     /// The query took longer than [`crate::Config::query_timeout`].
@@ -71,7 +95,23 @@ pub enum Error {
         /// Time allowed.
         limit: Duration,
     },
+    /// Nobody waits for the answer any more.
+    #[error("the query was cancelled: its client went away")]
+    Cancelled,
     /// A fault of ours, or the process is stopping.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+impl Error {
+    /// Whether a bound on the amount of work was met: what was found until then is right, but not all.
+    pub fn is_bound(&self) -> bool {
+        matches!(
+            self,
+            Self::TooManyBlocks { .. }
+                | Self::TooManyBytes { .. }
+                | Self::TooManyTraces { .. }
+                | Self::OutOfMemory { .. }
+        )
+    }
 }

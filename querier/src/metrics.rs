@@ -28,6 +28,7 @@ pub(crate) struct Metrics {
     queries: Family<Answered, Counter>,
     seconds: Family<Routed, Histogram>,
     pub(crate) running: Gauge,
+    pub(crate) waiting: Gauge,
     pub(crate) fetched_bytes: Counter,
     pub(crate) blocks_opened: Counter,
     pub(crate) spans_returned: Counter,
@@ -47,6 +48,7 @@ impl Metrics {
             queries: Family::default(),
             seconds: Family::new_with_constructor(latency as fn() -> Histogram),
             running: Gauge::default(),
+            waiting: Gauge::default(),
             fetched_bytes: Counter::default(),
             blocks_opened: Counter::default(),
             spans_returned: Counter::default(),
@@ -63,6 +65,7 @@ impl Metrics {
             m.seconds.clone(),
         );
         registry.register("query_running", "Queries running now", m.running.clone());
+        registry.register("query_waiting", "Queries that wait for their turn", m.waiting.clone());
         registry.register_with_unit(
             "query_fetched",
             "Bytes of row groups fetched by queries",

@@ -2,12 +2,20 @@
 
 use std::sync::Arc;
 
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use spanlake_catalog::Catalog;
 use spanlake_model::{Tenant, TimeRange, TraceId};
-use tokio::sync::Semaphore;
+use spanlake_table::SqlEngine;
+use spanlake_traceql::Query;
+use tokio::sync::mpsc;
 
+use crate::admission::Admission;
 use crate::config::Config;
+use crate::engine::{
+    self, MetricsAnswer, MetricsRequest, SearchEvent, TagNames, TagNamesRequest, TagValues, TagValuesRequest,
+    TraceqlAnswer, TraceqlSearch,
+};
 use crate::error::Error;
 use crate::fetch::{Reads, Shared};
 use crate::metrics::Metrics;
@@ -16,27 +24,27 @@ use crate::trace::{self, TraceAnswer};
 
 /// Answers questions about traces from the blocks of a catalog. Cheap to clone; clones share bounds, caches and metrics.
 ///
-/// A query runs in the caller's task: dropping its future stops it.
+/// A query runs in the caller's task, and SQL is planned on a thread of its own and computed in tasks of its own: dropping
+/// what a query gave, its future or its rows, stops it.
 #[derive(Clone)]
 pub struct Querier {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    shared: Shared,
-    /// Places for queries that run or wait.
-    places: Semaphore,
-    running: Semaphore,
+pub(crate) struct Inner {
+    pub(crate) shared: Shared,
+    pub(crate) admission: Admission,
+    pub(crate) sql: SqlEngine,
 }
 
 impl Querier {
     /// A querier over the catalog, its metrics registered.
     pub fn new(config: Config, catalog: Catalog, registry: &mut Registry) -> Self {
-        let bound = |count: usize| count.clamp(1, Semaphore::MAX_PERMITS);
-        let running = Semaphore::new(bound(config.max_concurrent_queries));
-        let places = Semaphore::new(bound(config.max_concurrent_queries.saturating_add(config.max_queued_queries)));
-        let shared = Shared::new(config, catalog, Metrics::new(registry));
-        Self { inner: Arc::new(Inner { shared, places, running }) }
+        let metrics = Metrics::new(registry);
+        let admission = Admission::new(&config, metrics.clone());
+        let sql = SqlEngine::new(usize::try_from(config.max_query_memory.bytes()).unwrap_or(usize::MAX));
+        let shared = Shared::new(config, catalog, metrics);
+        Self { inner: Arc::new(Inner { shared, admission, sql }) }
     }
 
     /// The settings it runs with.
@@ -57,7 +65,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]: nothing that cannot be read is left out in silence.
     pub async fn trace(&self, tenants: &[Tenant], id: TraceId, hint: Option<TimeRange>) -> Result<TraceAnswer, Error> {
-        self.admit(async {
+        self.admit(tenants, async {
             match trace::read(&Reads::new(&self.inner.shared), tenants, id, hint).await {
                 // A block can be retired and deleted between the snapshot and the read; a fresh snapshot has its heirs.
                 Err(Error::Missing { .. }) => trace::read(&Reads::new(&self.inner.shared), tenants, id, hint).await,
@@ -78,7 +86,7 @@ impl Querier {
         if request.tags.len() > SearchRequest::MAX_TAGS {
             return Err(Error::TooManyTags { tag_count: request.tags.len(), max: SearchRequest::MAX_TAGS });
         }
-        self.admit(async {
+        self.admit(tenants, async {
             match search::run(&Reads::new(&self.inner.shared), tenants, request).await {
                 Err(Error::Missing { .. }) => search::run(&Reads::new(&self.inner.shared), tenants, request).await,
                 answer => answer,
@@ -87,36 +95,143 @@ impl Querier {
         .await
     }
 
+    /// Runs a TraceQL search. `watch` hears of progress and of each trace once it is final; when its receiver is gone, the
+    /// search stops. A search that begins anew, because blocks were merged meanwhile, tells the same traces again.
+    ///
+    /// # Errors
+    /// [`Error`]; a bound of the search itself ends it with the traces so far and [`TraceqlAnswer::stopped`].
+    pub async fn traceql_search(
+        &self,
+        tenants: &[Tenant],
+        request: &TraceqlSearch,
+        watch: Option<mpsc::Sender<SearchEvent>>,
+    ) -> Result<TraceqlAnswer, Error> {
+        let run = async |watch: Option<&mpsc::Sender<SearchEvent>>| {
+            engine::search::run(&Reads::new(&self.inner.shared), tenants, request, watch).await
+        };
+        self.admit(tenants, async {
+            match run(watch.as_ref()).await {
+                // A block can be retired and deleted between the snapshot and the read; a fresh snapshot has its heirs.
+                Err(Error::Missing { .. }) => run(watch.as_ref()).await,
+                answer => answer,
+            }
+        })
+        .await
+    }
+
+    /// Runs a TraceQL metrics query.
+    ///
+    /// # Errors
+    /// [`Error`]; a bound on series or bytes ends it with what there is and [`MetricsAnswer::partial`].
+    pub async fn traceql_metrics(&self, tenants: &[Tenant], request: &MetricsRequest) -> Result<MetricsAnswer, Error> {
+        self.admit(tenants, async {
+            match engine::metrics::run(&Reads::new(&self.inner.shared), tenants, request).await {
+                Err(Error::Missing { .. }) => {
+                    engine::metrics::run(&Reads::new(&self.inner.shared), tenants, request).await
+                }
+                answer => answer,
+            }
+        })
+        .await
+    }
+
+    /// What a query would do and what each step would leave out, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn traceql_explain(
+        &self,
+        tenants: &[Tenant],
+        query: &Query,
+        range: Option<TimeRange>,
+    ) -> Result<serde_json::Value, Error> {
+        self.admit(tenants, async {
+            match engine::explain::run(&Reads::new(&self.inner.shared), tenants, query, range).await {
+                Err(Error::Missing { .. }) => {
+                    engine::explain::run(&Reads::new(&self.inner.shared), tenants, query, range).await
+                }
+                answer => answer,
+            }
+        })
+        .await
+    }
+
+    /// The names of attributes that spans in the blocks of the range have. Intrinsics are none of them.
+    ///
+    /// Costs one listing per tenant (shared), and per block at most one GET for its tail and one for its search index; with
+    /// a filter also one per row group that may meet it, and one per scope and such row group.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing that cannot be read is left out in silence.
+    pub async fn tag_names(&self, tenants: &[Tenant], request: &TagNamesRequest) -> Result<TagNames, Error> {
+        self.admit(tenants, async {
+            match engine::tags::names(&Reads::new(&self.inner.shared), tenants, request).await {
+                Err(Error::Missing { .. }) => {
+                    engine::tags::names(&Reads::new(&self.inner.shared), tenants, request).await
+                }
+                answer => answer,
+            }
+        })
+        .await
+    }
+
+    /// The distinct values that a field has in the blocks of the range: the first in order that are within the bounds. Fields
+    /// that every span has another value of (ids, times), and those with a fixed list (status, kind), have none.
+    ///
+    /// Costs one listing per tenant (shared), and per block at most one GET for its tail and one for its search index, and one per
+    /// row group that may have the field if it is one of spans, events or links; with a filter also one per row group that may meet it.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing that cannot be read is left out in silence.
+    pub async fn tag_values(&self, tenants: &[Tenant], request: &TagValuesRequest) -> Result<TagValues, Error> {
+        self.admit(tenants, async {
+            match engine::tags::values(&Reads::new(&self.inner.shared), tenants, request).await {
+                Err(Error::Missing { .. }) => {
+                    engine::tags::values(&Reads::new(&self.inner.shared), tenants, request).await
+                }
+                answer => answer,
+            }
+        })
+        .await
+    }
+
     /// Runs a query when its turn comes, inside the time allowed.
-    async fn admit<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let _place = self.inner.places.try_acquire().map_err(|_| Error::Busy)?;
+    async fn admit<T>(&self, tenants: &[Tenant], work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let mut place = self.inner.admission.enter(tenants)?;
         let limit = self.config().query_timeout.get();
         let run = async {
-            let _turn = self.inner.running.acquire().await.expect("the semaphore is never closed");
+            place.turn().await;
             let _running = Running::new(self.metrics());
             work.await
         };
         let answer = tokio::time::timeout(limit, run).await.unwrap_or(Err(Error::TimedOut { limit }));
-        if let Err(Error::Damaged { key, damage }) = &answer {
+        if let Err(error) = &answer {
+            self.note_damage(error);
+        }
+        answer
+    }
+
+    /// Counts and logs damage; nothing else.
+    pub(crate) fn note_damage(&self, error: &Error) {
+        if let Error::Damaged { key, damage } = error {
             self.metrics().damaged.inc();
             tracing::error!(key = &**key, damage, "a query failed because an object is damaged");
         }
-        answer
     }
 }
 
 /// Counts a running query for as long as it lives, however it ends.
-struct Running<'a>(&'a Metrics);
+pub(crate) struct Running(Gauge);
 
-impl<'a> Running<'a> {
-    fn new(metrics: &'a Metrics) -> Self {
+impl Running {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
         metrics.running.inc();
-        Self(metrics)
+        Self(metrics.running.clone())
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.dec();
+        self.0.dec();
     }
 }

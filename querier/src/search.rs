@@ -15,6 +15,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use spanlake_catalog::BlockRef;
 use spanlake_model::{Tenant, TimeRange, TraceId};
 
+use crate::engine::SpanSet;
 use crate::error::Error;
 use crate::fetch::Reads;
 use candidates::{Candidates, Progress};
@@ -54,7 +55,7 @@ pub struct ServiceSpans {
 }
 
 /// One trace that a search found. Everything is about the whole trace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FoundTrace {
     /// The trace.
     pub trace_id: TraceId,
@@ -68,10 +69,12 @@ pub struct FoundTrace {
     pub end_unix_nanos: u64,
     /// Its services, by name.
     pub services: Vec<ServiceSpans>,
+    /// What matched, for a TraceQL search; empty for a search by tags.
+    pub span_sets: Vec<SpanSet>,
 }
 
 /// What a search found, and what it cost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SearchAnswer {
     /// Latest start first; of equal starts, the smaller trace id first.
     pub traces: Vec<FoundTrace>,

@@ -13,18 +13,28 @@ const ROLES: [&str; 3] = ["spanlake-ingester", "spanlake-querier", "spanlake-com
 /// Names that say nothing about what is inside.
 const VAGUE_NAMES: [&str; 6] = ["common", "core", "helpers", "types", "util", "utils"];
 /// Each crate, and the crates of this workspace that it may know. The binary and the benchmarks may know all.
-const KNOWS: [(&str, &[&str]); 9] = [
+const KNOWS: [(&str, &[&str]); 10] = [
     ("spanlake-model", &[]),
     ("spanlake-otlp", &["spanlake-model"]),
     ("spanlake-storage", &["spanlake-model"]),
     ("spanlake-block", &["spanlake-model", "spanlake-otlp"]),
     ("spanlake-catalog", &["spanlake-model", "spanlake-otlp", "spanlake-block", "spanlake-storage"]),
     ("spanlake-table", &["spanlake-model", "spanlake-block", "spanlake-catalog", "spanlake-storage"]),
+    ("spanlake-traceql", &[]),
     ("spanlake-ingester", SHARED),
-    ("spanlake-querier", SHARED),
+    ("spanlake-querier", &QUERIER),
     ("spanlake-compactor", SHARED),
 ];
 const SHARED: &[&str] = &["spanlake-model", "spanlake-otlp", "spanlake-block", "spanlake-storage", "spanlake-catalog"];
+const QUERIER: [&str; 7] = [
+    "spanlake-model",
+    "spanlake-otlp",
+    "spanlake-block",
+    "spanlake-storage",
+    "spanlake-catalog",
+    "spanlake-table",
+    "spanlake-traceql",
+];
 
 #[test]
 fn every_file_says_what_it_is_for() {

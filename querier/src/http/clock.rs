@@ -78,6 +78,33 @@ pub(crate) fn go_duration_nanos(text: &str) -> Option<u64> {
     if text == "0" { Some(0) } else { sum(text, &GO_UNITS) }
 }
 
+/// Writes a duration as Go does: `1.5s`, `2m0s`, `1h0m0.25s`, `150\u{b5}s`.
+pub(crate) fn go_duration_text(nanos: i64) -> String {
+    let (sign, left) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
+    if left < NANOS_PER_SECOND {
+        return match left {
+            0 => "0s".to_owned(),
+            1..1_000 => format!("{sign}{left}ns"),
+            1_000..1_000_000 => format!("{sign}{}\u{b5}s", with_fraction(left, 1_000)),
+            _ => format!("{sign}{}ms", with_fraction(left, 1_000_000)),
+        };
+    }
+    let (minutes, rest) = (left / (60 * NANOS_PER_SECOND), left % (60 * NANOS_PER_SECOND));
+    let seconds = with_fraction(rest, NANOS_PER_SECOND);
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{sign}{seconds}s"),
+        (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+/// So many units, with the digits behind the point that are not zero.
+fn with_fraction(nanos: u64, unit: u64) -> String {
+    let digits = unit.ilog10() as usize;
+    let text = format!("{}.{:0digits$}", nanos / unit, nanos % unit);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Reads a duration as Prometheus writes it (`15m`, `1d12h`, `0`) into nanoseconds.
 pub(crate) fn prometheus_duration_nanos(text: &str) -> Option<u64> {
     if text == "0" || text.contains('.') { (text == "0").then_some(0) } else { sum(text, &PROMETHEUS_UNITS) }
@@ -145,6 +172,23 @@ mod tests {
         for wrong in ["", "1", "s", "1d", "-1s", "1s2", "..s", "1.2.3s", "1 s", "99999999999999h", "1\u{661}s"] {
             check(wrong, None);
         }
+    }
+
+    #[test]
+    fn go_durations_are_written() {
+        let check = |nanos: i64, expect: &str| assert_eq!(go_duration_text(nanos), expect);
+        check(0, "0s");
+        check(7, "7ns");
+        check(1_500, "1.5\u{b5}s");
+        check(10_000, "10\u{b5}s");
+        check(2_030_000, "2.03ms");
+        check(1_500_000_000, "1.5s");
+        check(-1_500_000_000, "-1.5s");
+        check(10_000_000_000, "10s");
+        check(60_000_000_000, "1m0s");
+        check(3_600_000_000_000, "1h0m0s");
+        check(3_723_004_005_006, "1h2m3.004005006s");
+        check(i64::MIN, "-2562047h47m16.854775808s");
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Writes traces as protobuf JSON the way Tempo's marshaller (gogo `jsonpb`) does: camelCase names, zero fields left out,
+//! Writes protobuf JSON the way Tempo's marshaller (gogo `jsonpb`) does: camelCase names, zero fields left out,
 //! 64-bit integers as strings, bytes as base64, enums as names, not-a-number as a string.
 //!
 //! This is not OTLP/JSON, whose ids are hexadecimal and whose enums are numbers.
+
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -58,9 +60,21 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn u32(&mut self, name: &'static str, value: u32) {
+    pub(crate) fn u32(&mut self, name: &'static str, value: u32) {
         if value != 0 {
             write_display(self.field(name), value);
+        }
+    }
+
+    pub(crate) fn i64(&mut self, name: &'static str, value: i64) {
+        if value != 0 {
+            write_quoted(self.field(name), value);
+        }
+    }
+
+    pub(crate) fn f64(&mut self, name: &'static str, value: f64) {
+        if value != 0.0 {
+            write_double(self.field(name), value);
         }
     }
 
@@ -79,13 +93,36 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn list<T>(&mut self, name: &'static str, values: &[T], write: fn(&mut Vec<u8>, &T)) {
+    pub(crate) fn list<T>(&mut self, name: &'static str, values: &[T], write: fn(&mut Vec<u8>, &T)) {
         if !values.is_empty() {
-            write_list(self.field(name), values, write);
+            self.whole_list(name, values, write);
         }
     }
 
-    fn message<T>(&mut self, name: &'static str, value: Option<&T>, write: fn(&mut Vec<u8>, &T)) {
+    /// A list that is there also when it is empty, as `[]`.
+    pub(crate) fn whole_list<T>(&mut self, name: &'static str, values: &[T], write: fn(&mut Vec<u8>, &T)) {
+        write_list(self.field(name), values, write);
+    }
+
+    /// A map from texts; nothing when it is empty.
+    pub(crate) fn map<T>(&mut self, name: &'static str, values: &BTreeMap<String, T>, write: fn(&mut Vec<u8>, &T)) {
+        if values.is_empty() {
+            return;
+        }
+        let out = self.field(name);
+        out.push(b'{');
+        for (i, (key, value)) in values.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            write_string(out, key);
+            out.push(b':');
+            write(out, value);
+        }
+        out.push(b'}');
+    }
+
+    pub(crate) fn message<T>(&mut self, name: &'static str, value: Option<&T>, write: fn(&mut Vec<u8>, &T)) {
         if let Some(value) = value {
             write(self.field(name), value);
         }
@@ -103,7 +140,7 @@ fn write_quoted(out: &mut Vec<u8>, value: impl std::fmt::Display) {
     out.push(b'"');
 }
 
-fn write_string(out: &mut Vec<u8>, value: &str) {
+pub(crate) fn write_string(out: &mut Vec<u8>, value: &str) {
     serde_json::to_writer(out, value).expect("a string written to a Vec cannot fail");
 }
 
@@ -231,7 +268,7 @@ fn write_status(out: &mut Vec<u8>, value: &Status) {
     object.close();
 }
 
-fn write_key_value(out: &mut Vec<u8>, value: &KeyValue) {
+pub(crate) fn write_key_value(out: &mut Vec<u8>, value: &KeyValue) {
     let mut object = Object::open(out);
     object.string("key", &value.key);
     object.message("value", value.value.as_ref(), write_any_value);

@@ -1,22 +1,22 @@
-//! Reads and checks the query parameters of the API, with the refusals Tempo's clients know.
+//! Reads and checks what a request asks, with the refusals Tempo's clients know.
 //!
-//! It turns text into a [`SearchRequest`] or a time hint. It does no work and knows nothing of blocks.
+//! Text becomes a request to the engine, or a time hint. Requests over gRPC, which come typed, pass the same checks. Nothing
+//! here does work or knows of blocks.
+
+mod metrics;
+mod search;
+mod tags;
 
 use spanlake_model::TimeRange;
+use spanlake_traceql::Query;
+use spanlake_traceql::limits::MAX_TEXT_BYTES;
 
 use super::clock::{self, Point};
-use super::logfmt;
-use crate::search::{SearchRequest, Tag};
 
-/// Traces a search answers when it does not say.
-const DEFAULT_LIMIT: usize = 20;
-/// Most traces a search may ask for.
-const MAX_LIMIT: usize = 262_144;
-/// Most spans per span set a search may ask for.
-const MAX_SPANS_PER_SPAN_SET: u32 = 100;
-/// The parameters a search knows; with none of `q`, `tags`, `start` and `end`, any other one is a tag.
-const KNOWN: [&str; 10] =
-    ["q", "tags", "minDuration", "maxDuration", "limit", "start", "end", "since", "spss", "skip_ast_transformations"];
+pub(crate) use search::{Search, traceql_search};
+pub(crate) use tags::{MAX_TAG_BYTES, Names, NamesAsked, Values, identifiers, tag_name_in_path};
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// The query parameters of a request, in the order written.
 pub(crate) struct Params(Vec<(String, String)>);
@@ -27,7 +27,7 @@ impl Params {
     }
 
     /// The first value of a parameter; one without a value counts as absent.
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
@@ -48,7 +48,15 @@ impl Params {
         Ok(self.get(name).map(read).transpose()?.filter(|nanos| *nanos > 0))
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>, String> {
+    fn since(&self) -> Result<Option<u64>, String> {
+        let read = |text| {
+            clock::prometheus_duration_nanos(text)
+                .ok_or_else(|| format!("invalid since: {text:?} is not a duration: write it as 15m, 1h or 7d"))
+        };
+        self.get("since").map(read).transpose()
+    }
+
+    pub(crate) fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>, String> {
         let read = |text: &str| text.parse().map_err(|_| format!("invalid {name}: {text:?} is not a number"));
         self.get(name).map(read).transpose()
     }
@@ -65,14 +73,9 @@ impl Params {
         }
     }
 
-    /// The time a search is about. With neither `start`, `end` nor `since` it is all time.
-    fn search_range(&self, now_unix_nanos: u64) -> Result<Option<TimeRange>, String> {
-        let since = |text: &str| {
-            clock::prometheus_duration_nanos(text)
-                .ok_or_else(|| format!("invalid since: {text:?} is not a duration: write it as 15m, 1h or 7d"))
-        };
-        let since = self.get("since").map(since).transpose()?;
-        let (start, end) = match (self.point("start")?, self.point("end")?, since) {
+    /// The time a search or a list of tags is about. With neither `start`, `end` nor `since` it is all time.
+    pub(crate) fn range(&self, now_unix_nanos: u64) -> Result<Option<TimeRange>, String> {
+        let (start, end) = match (self.point("start")?, self.point("end")?, self.since()?) {
             (None, None, None) => return Ok(None),
             (Some(start), Some(end), _) if start.unix_nanos == 0 && end.unix_nanos == 0 => return Ok(None),
             (Some(start), Some(end), _) => (start, end),
@@ -84,60 +87,28 @@ impl Params {
         check_order(Some(start), Some(end))?;
         Ok(Some(range(Some(start), Some(end))))
     }
+}
 
-    fn tags(&self) -> Result<Vec<Tag>, String> {
-        let pairs = match self.get("tags") {
-            Some(text) => logfmt::parse(text).map_err(|e| format!("invalid tags: {e}"))?,
-            None if ["start", "end"].iter().any(|name| self.get(name).is_some()) => Vec::new(),
-            // The way old Grafana asks: every parameter the API does not know is a tag.
-            None => self
-                .0
-                .iter()
-                .filter(|(key, value)| !KNOWN.contains(&key.as_str()) && !value.is_empty())
-                .cloned()
-                .collect(),
-        };
-        let mut tags = Vec::<Tag>::with_capacity(pairs.len());
-        for (key, value) in pairs {
-            if tags.iter().any(|tag| tag.key() == key) {
-                return Err(format!("invalid tags: tag {key} has been set twice"));
-            }
-            tags.push(Tag::new(key, value).map_err(|e| format!("invalid tags: {e}"))?);
-        }
-        Ok(tags)
+/// The time between two Unix seconds, as requests over gRPC have them; all time when both are zero.
+pub(crate) fn seconds_range(start: u32, end: u32) -> Result<Option<TimeRange>, String> {
+    if start == 0 && end == 0 {
+        return Ok(None);
     }
+    let point = |seconds| Some(Point { unix_nanos: u64::from(seconds) * NANOS_PER_SECOND, whole_seconds: true });
+    check_order(point(start), point(end))?;
+    Ok(Some(range(point(start), point(end))))
+}
 
-    /// The whole of a search.
-    pub(crate) fn search(&self, now_unix_nanos: u64) -> Result<SearchRequest, String> {
-        if self.get("q").is_some() {
-            return Err(if self.get("tags").is_some() {
-                "invalid request: can't specify tags and q in the same query".to_owned()
-            } else {
-                "TraceQL (parameter q) is not available in this version: search with tags, minDuration and maxDuration"
-                    .to_owned()
-            });
-        }
-        let limit = match self.number::<u64>("limit")? {
-            None => DEFAULT_LIMIT,
-            Some(0) => return Err("invalid limit: must be a positive number".to_owned()),
-            Some(limit) => usize::try_from(limit)
-                .ok()
-                .filter(|limit| *limit <= MAX_LIMIT)
-                .ok_or_else(|| format!("invalid limit: {limit} exceeds the maximum of {MAX_LIMIT}"))?,
-        };
-        if let Some(spss) = self.number::<u32>("spss")?.filter(|spss| *spss > MAX_SPANS_PER_SPAN_SET) {
-            return Err(format!("invalid spss: {spss} exceeds the maximum of {MAX_SPANS_PER_SPAN_SET}"));
-        }
-        let min_duration_nanos = self.go_duration("minDuration")?;
-        let max_duration_nanos = self.go_duration("maxDuration")?;
-        if let (Some(min), Some(max)) = (min_duration_nanos, max_duration_nanos)
-            && max < min
-        {
-            return Err("invalid maxDuration: must be greater than minDuration".to_owned());
-        }
-        let range = self.search_range(now_unix_nanos)?;
-        Ok(SearchRequest { tags: self.tags()?, min_duration_nanos, max_duration_nanos, range, limit })
+/// Reads a whole query.
+pub(crate) fn query(text: &str) -> Result<Query, String> {
+    spanlake_traceql::parse(text).map_err(|e| format!("invalid TraceQL query: {e}"))
+}
+
+pub(crate) fn check_query_bytes(text: &str) -> Result<(), String> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(format!("invalid TraceQL query: it has {} bytes, at most {MAX_TEXT_BYTES} are read", text.len()));
     }
+    Ok(())
 }
 
 fn exact(unix_nanos: u64) -> Point {
@@ -148,8 +119,8 @@ fn check_order(start: Option<Point>, end: Option<Point>) -> Result<(), String> {
     match (start, end) {
         (Some(start), Some(end)) if end.unix_nanos <= start.unix_nanos => Err(format!(
             "http parameter start must be before end. received start={} end={}",
-            start.unix_nanos / 1_000_000_000,
-            end.unix_nanos / 1_000_000_000
+            start.unix_nanos / NANOS_PER_SECOND,
+            end.unix_nanos / NANOS_PER_SECOND
         )),
         _ => Ok(()),
     }

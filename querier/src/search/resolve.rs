@@ -113,6 +113,7 @@ fn from_summary(index: &SearchIndex, summary: &TraceSummary) -> FoundTrace {
         start_unix_nanos: summary.start_unix_nanos,
         end_unix_nanos: summary.end_unix_nanos,
         services,
+        span_sets: Vec::new(),
     }
 }
 
@@ -140,6 +141,7 @@ fn from_spans(winner: &Winner, mut spans: Vec<SpanFacts>) -> FoundTrace {
                 error_count,
             })
             .collect(),
+        span_sets: Vec::new(),
     }
 }
 

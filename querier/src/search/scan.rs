@@ -34,8 +34,9 @@ impl Scanned {
 /// Scans a block: its tail and search index if they are not in memory, then one read per row group that may match.
 pub(super) async fn scan(reads: &Reads<'_>, at: BlockRef, tags: &[Tag]) -> Result<Scanned, Error> {
     let at = &at;
+    // The index first: it brings the block along.
+    let index = reads.search_index(at).await?;
     let block = reads.open(at).await?;
-    let index = reads.search_index(at, &block).await?;
     let mut matched = vec![0u64; index.summaries().len()];
     let mut plans = Vec::new();
     for (i, tag) in tags.iter().enumerate() {

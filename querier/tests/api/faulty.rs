@@ -99,6 +99,15 @@ async fn an_object_that_vanished_is_looked_for_in_a_fresh_snapshot_once() {
         driver.missing.store(1, Ordering::SeqCst);
         assert_eq!(world.get(&path).await.status, StatusCode::OK, "{path}");
     }
+    for path in ["/api/v1/search?q=%7B%7D", "/api/v1/query/explain?q=%7B%7D"] {
+        let (driver, world) = faulty(Config::default());
+        world.block(&[span(1, 1, 0, "web", "GET /", 0, 5)]).await;
+        driver.missing.store(1, Ordering::SeqCst);
+        let answer = world.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
+        assert_eq!(driver.missing.load(Ordering::SeqCst), 0, "{path} met what vanished");
+        assert!(!answer.text().contains("missing"), "{path}: {}", answer.text());
+    }
     driver.missing.store(usize::MAX, Ordering::SeqCst);
     let answer = world.get(&format!("/api/traces/{}", hex(1))).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);

@@ -2,7 +2,11 @@
 
 mod by_id;
 mod faulty;
+mod grpc;
 mod interleaving;
 mod refusals;
 mod search;
+mod sql;
+mod tags;
+mod traceql_http;
 mod world;

@@ -59,7 +59,17 @@ async fn unknown_paths_are_404_in_plain_text() {
 #[tokio::test]
 async fn bad_searches_are_400_in_plain_text() {
     let world = World::new();
-    for query in ["q=%7B%7D", "limit=0", "limit=262145", "start=1", "start=2&end=1", "tags=a%3Db%20a%3Dc", "spss=101"] {
+    for query in [
+        "q=%7B",
+        "q=%7B%7D&tags=a%3Db",
+        "q=%7B%7D%7Crate()",
+        "limit=0",
+        "limit=262145",
+        "start=1",
+        "start=2&end=1",
+        "tags=a%3Db%20a%3Dc",
+        "spss=101",
+    ] {
         let answer = world.get(&format!("/api/search?{query}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
         assert!(!answer.text().is_empty() && !answer.text().starts_with('{'), "{query}");

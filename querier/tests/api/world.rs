@@ -102,7 +102,7 @@ pub struct World {
     pub catalog: Catalog,
     pub querier: Querier,
     pub registry: Registry,
-    router: axum::Router,
+    pub router: axum::Router,
 }
 
 /// What came back.
@@ -164,6 +164,21 @@ impl World {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Posts a text. A body that breaks off is an error.
+    pub async fn post(&self, path: &str, text: impl Into<String>) -> Result<Answer, axum::Error> {
+        let request = Request::post(path).body(Body::from(text.into())).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+
+    /// Posts a text and drops the answer with its body unread.
+    pub async fn post_and_leave(&self, path: &str, text: &str) -> StatusCode {
+        let request = Request::post(path).body(Body::from(text.to_owned())).expect("a request");
+        self.router.clone().oneshot(request).await.expect("an answer").status()
     }
 
     /// The names of the spans of a trace, sorted.

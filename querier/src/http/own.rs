@@ -1,0 +1,24 @@
+//! Our own endpoints under `/api/v1`: searches whose results stream, what a query says and does, and the description of
+//! all of them. Tempo has none of these; what it has is not answered here.
+
+mod check;
+mod explain;
+mod openapi;
+mod search;
+
+use axum::Router;
+use axum::routing::any;
+
+use crate::querier::Querier;
+
+/// Media type of a stream of JSON lines.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
+
+/// The routes. `openapi.json` describes each of them.
+pub(crate) fn routes() -> Router<Querier> {
+    Router::new()
+        .route("/api/v1/search", any(search::search))
+        .route("/api/v1/query/check", any(check::check))
+        .route("/api/v1/query/explain", any(explain::explain))
+        .route("/api/v1/openapi.json", any(openapi::document))
+}
