@@ -20,6 +20,7 @@ pub fn contradictions(config: &Config) -> Vec<(Cow<'static, str>, String)> {
     found.extend(storage_url(&config.storage).map(|message| ("storage.url".into(), message)));
     let listeners = [
         ("server.http_listen", &config.server.http_listen),
+        ("server.grpc_listen", &config.server.grpc_listen),
         ("otlp.grpc_listen", &config.otlp.grpc_listen),
         ("otlp.http_listen", &config.otlp.http_listen),
     ];

@@ -53,12 +53,14 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// Settings of every HTTP server of the process (queries and OTLP alike), and the address of the one for queries.
+/// Settings of every HTTP server of the process (queries and OTLP alike), and the addresses of those for queries.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
     /// Address of queries, `/ready` and `/metrics`. Default 127.0.0.1:3200, the port Grafana expects of Tempo.
     pub http_listen: ListenAddress,
+    /// Address of queries over gRPC, which `http_listen` answers too. Default 127.0.0.1:9095, Tempo's.
+    pub grpc_listen: ListenAddress,
     /// Most open connections per listener; more wait in the system's queue. Default 4,096: at about 10 kB each they
     /// stay below 50 MB.
     pub max_connections: usize,
@@ -75,6 +77,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             http_listen: ListenAddress::loopback(3200),
+            grpc_listen: ListenAddress::loopback(9095),
             max_connections: 4096,
             max_header_bytes: ByteSize::kib(64),
             idle_timeout: HumanDuration::from_secs(120),

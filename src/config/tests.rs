@@ -45,6 +45,7 @@ impl Written<'_> {
 fn nothing_written_is_the_defaults() {
     let config = Written::default().load().expect("no problem").config;
     assert_eq!(config.server.http_listen.to_string(), "127.0.0.1:3200");
+    assert_eq!(config.server.grpc_listen.to_string(), "127.0.0.1:9095");
     assert_eq!(config.otlp.grpc_listen.to_string(), "127.0.0.1:4317");
     assert_eq!(config.otlp.http_listen.to_string(), "127.0.0.1:4318");
     assert!(config.storage.url.ends_with("./spanlake-data"));
@@ -85,6 +86,7 @@ fn every_fixed_name_is_read_from_every_layer() {
         ("storage.s3.allow_http", "true"),
         ("storage.s3.virtual_hosted_style", "true"),
         ("server.http_listen", "0.0.0.0:1"),
+        ("server.grpc_listen", "0.0.0.0:4"),
         ("otlp.grpc_listen", "0.0.0.0:2"),
         ("otlp.http_listen", "0.0.0.0:3"),
         ("tenancy.enabled", "true"),
@@ -97,7 +99,7 @@ fn every_fixed_name_is_read_from_every_layer() {
         assert_eq!((s3.endpoint.as_str(), s3.region.as_str()), ("http://127.0.0.1:9000", "eu-1"));
         assert_eq!((s3.access_key_id.as_str(), s3.secret_access_key.expose()), ("12345", "hidden"));
         assert!(s3.allow_http && s3.virtual_hosted_style && config.tenancy.enabled);
-        assert_eq!(config.server.http_listen.port, 1);
+        assert_eq!((config.server.http_listen.port, config.server.grpc_listen.port), (1, 4));
         assert_eq!((config.otlp.grpc_listen.port, config.otlp.http_listen.port), (2, 3));
         assert_eq!(config.roles.to_string(), "ingester, querier");
     };
@@ -132,7 +134,7 @@ regoin = \"eu\"
 [server]
 http_listen = \"localhost\"
 idle_timeout = \"5 parsecs\"
-grpc_listen = \"127.0.0.1:1\"
+query_timeout = \"1s\"
 max_header_bytes = \"64M\"
 [colour]
 red = 1
@@ -154,7 +156,7 @@ format = \"xml\"
         ":5:1: unknown key `storage.s3.regoin`: did you mean `storage.s3.region`?",
         ":7:1: `server.http_listen`: \"localhost\" is not an address to listen on: write host:port",
         ":8:1: `server.idle_timeout`: \"parsecs\" is not a unit of time",
-        ":9:1: unknown key `server.grpc_listen`: did you mean `otlp.grpc_listen`?",
+        ":9:1: unknown key `server.query_timeout`: did you mean `querier.query_timeout`?",
         ":10:1: `server.max_header_bytes`: \"M\" is not a unit of size",
         ":12:1: unknown section `colour`: at the top there are roles, storage, server",
         ":15:1: `log.format`: unknown variant `xml`, expected `text` or `json`",
@@ -193,6 +195,10 @@ fn settings_that_contradict_each_other() {
         assert!(problems.len() == 1 && problems[0].contains(expect), "{problems:?}");
     };
     check(&["otlp.http_listen=127.0.0.1:3200"], "--set otlp.http_listen: `otlp.http_listen`: 127.0.0.1:3200 is taken");
+    check(
+        &["server.grpc_listen=127.0.0.1:3200"],
+        "--set server.grpc_listen: `server.grpc_listen`: 127.0.0.1:3200 is taken",
+    );
     check(&["storage.url=ftp://host/x"], "--set storage.url: `storage.url`:");
     check(&["server.max_connections=0"], "at least one connection");
     check(&["server.max_header_bytes=1KiB"], "at least 8KiB");

@@ -17,6 +17,9 @@ use super::readiness::Readiness;
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const JSON: &str = "application/json";
+/// The version of Tempo whose API we answer. Clients compare it to decide what they may ask: streams from 2.2 on, streams of
+/// metrics from 2.7 on.
+const TEMPO_VERSION: &str = "2.9.0";
 
 /// The routes of the process in front of the routes of its roles.
 pub fn router(readiness: Readiness, registry: Registry, roles: Option<Router>) -> Router {
@@ -73,7 +76,8 @@ fn version_text() -> String {
 /// The fields Grafana's Tempo data source looks for; those that describe a Go build are empty.
 fn build_info() -> String {
     serde_json::json!({
-        "version": env!("CARGO_PKG_VERSION"),
+        "version": TEMPO_VERSION,
+        "spanlakeVersion": env!("CARGO_PKG_VERSION"),
         "revision": option_env!("SPANLAKE_BUILD_REVISION").unwrap_or_default(),
         "branch": "",
         "buildUser": "",
@@ -81,4 +85,24 @@ fn build_info() -> String {
         "goVersion": "",
     })
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn build_info_names_both_versions() {
+        let info: serde_json::Value = serde_json::from_str(&build_info()).expect("JSON");
+        let numbers: Vec<u32> =
+            TEMPO_VERSION.split('.').map(|number| number.parse().expect("a number of a version")).collect();
+        assert!(numbers >= vec![2, 9, 0], "{TEMPO_VERSION}");
+        assert_eq!(
+            (&info["version"], &info["spanlakeVersion"]),
+            (&TEMPO_VERSION.into(), &env!("CARGO_PKG_VERSION").into())
+        );
+        for name in ["revision", "branch", "buildUser", "buildDate", "goVersion"] {
+            assert!(info[name].is_string(), "{name}");
+        }
+    }
 }

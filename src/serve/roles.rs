@@ -52,14 +52,17 @@ impl Roles {
 /// The bound ports, before anything is served on them.
 pub struct Listeners {
     http: Listener,
+    grpc: Option<Listener>,
     otlp: Option<(Listener, Listener)>,
 }
 
-/// The addresses in use; those of OTLP are absent where no spans are received.
+/// The addresses in use; those of OTLP are absent where no spans are received, that of gRPC where no queries are answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
     /// Queries, readiness, metrics.
     pub http: SocketAddr,
+    /// Queries over gRPC.
+    pub grpc: Option<SocketAddr>,
     /// OTLP over gRPC.
     pub otlp_grpc: Option<SocketAddr>,
     /// OTLP over HTTP.
@@ -73,19 +76,25 @@ impl Listeners {
     /// If one cannot be bound.
     pub async fn bind(config: &Config) -> anyhow::Result<Self> {
         let http = Listener::bind("server.http_listen", &config.server.http_listen).await?;
+        let grpc = if config.roles.contains(Role::Querier) {
+            Some(Listener::bind("server.grpc_listen", &config.server.grpc_listen).await?)
+        } else {
+            None
+        };
         let otlp = if config.roles.contains(Role::Ingester) {
             let grpc = Listener::bind("otlp.grpc_listen", &config.otlp.grpc_listen).await?;
             Some((grpc, Listener::bind("otlp.http_listen", &config.otlp.http_listen).await?))
         } else {
             None
         };
-        Ok(Self { http, otlp })
+        Ok(Self { http, grpc, otlp })
     }
 
     /// The addresses with their actual ports.
     pub fn addresses(&self) -> Addresses {
         Addresses {
             http: self.http.address(),
+            grpc: self.grpc.as_ref().map(Listener::address),
             otlp_grpc: self.otlp.as_ref().map(|(grpc, _)| grpc.address()),
             otlp_http: self.otlp.as_ref().map(|(_, http)| http.address()),
         }
@@ -95,6 +104,7 @@ impl Listeners {
 /// What runs.
 pub struct Running {
     http: Server,
+    grpc: Option<Server>,
     waiting: Option<(Listener, Listener)>,
     receivers: Vec<Server>,
     compactor: Option<JoinHandle<()>>,
@@ -113,8 +123,10 @@ impl Running {
         let limits = config.server.clone();
         let queries = roles.querier.clone().map(spanlake_querier::router);
         let router = admin::router(readiness.clone(), registry, queries);
+        let grpc = listeners.grpc.zip(roles.querier.clone());
         Self {
             http: listeners.http.serve(router, &limits),
+            grpc: grpc.map(|(port, querier)| port.serve(spanlake_querier::grpc_router(querier), &limits)),
             waiting: listeners.otlp,
             receivers: Vec::new(),
             compactor: None,
@@ -144,8 +156,15 @@ impl Running {
         if let Some(compactor) = self.compactor {
             compactor.abort();
         }
+        self.http.stop();
+        if let Some(grpc) = &self.grpc {
+            grpc.stop();
+        }
         for receiver in self.receivers {
             receiver.drain().await;
+        }
+        if let Some(grpc) = self.grpc {
+            grpc.drain().await;
         }
         self.http.drain().await;
     }

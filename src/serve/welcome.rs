@@ -16,6 +16,9 @@ pub fn print(config: &Config, addresses: &Addresses, fault: Option<String>, took
         eprintln!("                  http://{grpc}  (OTLP/gRPC)");
     }
     eprintln!("  read traces at  http://{}/api/traces/<trace id>", addresses.http);
+    if let Some(grpc) = addresses.grpc {
+        eprintln!("                  http://{grpc}  (gRPC, tempopb.StreamingQuerier)");
+    }
     eprintln!("  state           http://{0}/ready  http://{0}/metrics", addresses.http);
     eprintln!("  blocks are in   {}", config.storage.url);
     if let Some(fault) = fault {
@@ -27,6 +30,7 @@ pub fn print(config: &Config, addresses: &Addresses, fault: Option<String>, took
 pub fn print_json(addresses: &Addresses) {
     let line = serde_json::json!({
         "http": addresses.http.to_string(),
+        "grpc": addresses.grpc.map(|address| address.to_string()),
         "otlp_grpc": addresses.otlp_grpc.map(|address| address.to_string()),
         "otlp_http": addresses.otlp_http.map(|address| address.to_string()),
     });
