@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Problems};
-use crate::serve;
+use crate::{bench_queries, serve};
 
 /// Exit code when the command line or the configuration is wrong.
 const USAGE: u8 = 2;
@@ -97,7 +97,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Config { command: ConfigCommand::Check(args) } => {
             config::load(&args, std::env::vars_os()).map(|_| eprintln!("the configuration is fine")).map_err(Into::into)
         }
-        Command::Bench { args } => return spanlake_bench::main(args),
+        Command::Bench { args } => return spanlake_bench::main(args, bench_queries::run),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The `spanlake` program: reads the command line and leaves the rest to the modules it names.
 
+mod bench_queries;
 mod cli;
 mod config;
 mod serve;

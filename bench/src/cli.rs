@@ -12,13 +12,14 @@ use crate::{Error, load, replay, stages, table};
 /// Make corpora of spans, replay them, and measure.
 #[derive(Debug, Parser)]
 #[command(name = "spanlake bench", arg_required_else_help = true)]
-pub struct Args {
+pub struct Args<C: Subcommand> {
     #[command(subcommand)]
-    command: Command,
+    command: C,
 }
 
+/// What can be measured without knowing any role; a binary may add commands of its own.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     /// Write a corpus of OTLP requests to a file, and some of its trace ids to <FILE>.ids.
     Corpus(CorpusArgs),
     /// Send a corpus to an OTLP/HTTP server.
@@ -47,13 +48,14 @@ pub struct GenerateArgs {
 
 impl GenerateArgs {
     /// The corpus they describe.
-    pub(crate) fn spec(&self) -> Spec {
+    pub fn spec(&self) -> Spec {
         Spec::new(self.kind, self.spans, self.seed)
     }
 }
 
+/// Options of `bench corpus`.
 #[derive(Debug, clap::Args)]
-struct CorpusArgs {
+pub struct CorpusArgs {
     /// File to write; without it, only the figures are printed.
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -70,8 +72,8 @@ struct CorpusArgs {
 ///
 /// # Errors
 /// [`Error`], whose text says what to change or what broke.
-pub async fn run(args: Args) -> Result<(), Error> {
-    match args.command {
+pub async fn run(command: Command) -> Result<(), Error> {
+    match command {
         Command::Corpus(args) => corpus(&args),
         Command::Replay(args) => replay::run(args).await,
         Command::Stages(args) => stages::run(args).await,
@@ -81,9 +83,12 @@ pub async fn run(args: Args) -> Result<(), Error> {
 }
 
 /// Parses what follows `spanlake bench`, runs it on a runtime of its own, and reports errors on stderr: a whole
-/// command, for a binary to mount.
-pub fn main(args: Vec<OsString>) -> ExitCode {
-    let args = match Args::try_parse_from(std::iter::once("spanlake bench".into()).chain(args)) {
+/// command, for a binary to mount. `C` is [`Command`], or that and more commands.
+pub fn main<C: Subcommand, F: Future<Output = Result<(), Error>>>(
+    args: Vec<OsString>,
+    run: impl FnOnce(C) -> F,
+) -> ExitCode {
+    let args = match Args::<C>::try_parse_from(std::iter::once("spanlake bench".into()).chain(args)) {
         Ok(args) => args,
         Err(error) => {
             // Help and version are errors to clap; nothing is left to do if even printing fails.
@@ -92,7 +97,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match runtime.map(|runtime| runtime.block_on(run(args))) {
+    match runtime.map(|runtime| runtime.block_on(run(args.command))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             eprintln!("error: {error}");
@@ -134,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Args::command().debug_assert();
+        Args::<Command>::command().debug_assert();
     }
 
     #[test]
@@ -142,9 +147,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("corpus");
         let args = ["corpus".into(), path.clone().into_os_string(), "--spans=1000".into(), "--gzip".into()];
-        assert_eq!(main(args.to_vec()), ExitCode::SUCCESS);
+        assert_eq!(main(args.to_vec(), run), ExitCode::SUCCESS);
         assert!(crate::Reader::open(&path).expect("it was written").count() > 0);
         assert!(!crate::read_ids(&path).expect("it was written").is_empty());
-        assert_eq!(main(vec!["corpus".into(), "--kind=unknown".into()]), ExitCode::from(2));
+        assert_eq!(main(vec!["corpus".into(), "--kind=unknown".into()], run), ExitCode::from(2));
     }
 }

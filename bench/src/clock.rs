@@ -17,7 +17,7 @@ pub(crate) fn thread_cpu() -> Duration {
 }
 
 /// CPU time of this process so far.
-pub(crate) fn process_cpu() -> Duration {
+pub fn process_cpu() -> Duration {
     read(ClockId::ProcessCPUTime)
 }
 
@@ -36,7 +36,7 @@ fn ticks(stat: &str) -> Option<u64> {
 }
 
 /// Most memory the process ever had resident (`VmHWM`), in bytes.
-pub(crate) fn peak_rss_bytes(pid: Option<u32>) -> Option<u64> {
+pub fn peak_rss_bytes(pid: Option<u32>) -> Option<u64> {
     let who = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
     let status = std::fs::read_to_string(format!("/proc/{who}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -46,7 +46,7 @@ pub(crate) fn peak_rss_bytes(pid: Option<u32>) -> Option<u64> {
 
 /// Forgets this process's peak, so that [`peak_rss_bytes`] starts from what is resident now (proc_pid_clear_refs(5)).
 /// Where that is not allowed the peak simply stays.
-pub(crate) fn reset_peak_rss() {
+pub fn reset_peak_rss() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 

@@ -47,13 +47,13 @@ pub enum Error {
 
 impl Error {
     /// Attaches a path to what the system said.
-    pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { path, source }
     }
 
     /// Names the stage that failed.
-    pub(crate) fn stage<E: std::fmt::Display>(stage: &'static str) -> impl FnOnce(E) -> Self {
+    pub fn stage<E: std::fmt::Display>(stage: &'static str) -> impl FnOnce(E) -> Self {
         move |problem| Self::Stage { stage, problem: problem.to_string() }
     }
 }

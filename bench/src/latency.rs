@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// Every latency seen: 8 bytes each.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Latencies {
+pub struct Latencies {
     nanos: Vec<u64>,
 }
 
@@ -26,16 +26,18 @@ pub struct Quantiles {
 }
 
 impl Latencies {
-    pub(crate) fn add(&mut self, latency: Duration) {
+    /// Counts one call.
+    pub fn add(&mut self, latency: Duration) {
         self.nanos.push(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    pub(crate) fn merge(&mut self, other: Self) {
+    /// Counts the calls of another too.
+    pub fn merge(&mut self, other: Self) {
         self.nanos.extend(other.nanos);
     }
 
     /// Quantiles by nearest rank.
-    pub(crate) fn quantiles(mut self) -> Quantiles {
+    pub fn quantiles(mut self) -> Quantiles {
         self.nanos.sort_unstable();
         let at = |quantile: f64| {
             let rank = (quantile * self.nanos.len() as f64).ceil() as usize;

@@ -15,6 +15,12 @@ mod replay;
 mod stages;
 mod table;
 
-pub use cli::{Args, main, run};
+pub use cli::{Args, Command, CorpusArgs, GenerateArgs, main, run};
+pub use clock::{peak_rss_bytes, process_cpu, reset_peak_rss};
 pub use corpus::{Corpus, Figures, Kind, KnownTrace, Message, Reader, Request, Spec, Writer, read_ids, write_ids};
 pub use error::Error;
+pub use latency::{Latencies, Quantiles};
+pub use load::{LookupArgs, SearchArgs};
+pub use replay::ReplayArgs;
+pub use stages::StagesArgs;
+pub use table::render;

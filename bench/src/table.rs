@@ -1,7 +1,7 @@
 //! Plain tables with aligned columns.
 
 /// Lines of cells; the first column is left-aligned, the others right-aligned.
-pub(crate) fn render<R: AsRef<[String]>>(rows: &[R]) -> String {
+pub fn render<R: AsRef<[String]>>(rows: &[R]) -> String {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
         for (at, cell) in row.as_ref().iter().enumerate() {
