@@ -37,7 +37,7 @@ fn image_has_settings_the_binary_accepts() {
         .filter(|(key, _)| key.starts_with("SPANLAKE_"))
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-    assert_eq!(settings.len(), 4, "{settings:?}");
+    assert_eq!(settings.len(), 5, "{settings:?}");
     check("Dockerfile", &settings, true);
     assert!(text.contains("\nUSER 10001:10001\n"), "the image runs as an unprivileged user");
 }

@@ -1,10 +1,6 @@
 //! The object store goes away and comes back: a refusal that clients repeat, never a lost acknowledgement, no restart.
 
-use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{sleep, spawn};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -12,6 +8,7 @@ use rand::rngs::StdRng;
 
 use crate::accounting::assert_balanced;
 use crate::http::{Connection, get};
+use crate::link::Link;
 use crate::process::Setup;
 use crate::traffic::{Found, batch, find, seed};
 use crate::{Backend, s3};
@@ -63,60 +60,4 @@ fn store_that_goes_away_and_comes_back() {
     }
     assert_balanced(&server);
     server.stop();
-}
-
-/// A TCP link that can be cut.
-struct Link {
-    address: SocketAddr,
-    state: Arc<State>,
-}
-
-#[derive(Default)]
-struct State {
-    cut: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
-}
-
-impl Link {
-    fn to(target: SocketAddr) -> Link {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound address");
-        let state = Arc::new(State::default());
-        let shared = Arc::clone(&state);
-        spawn(move || {
-            for client in listener.incoming().flatten() {
-                if !shared.cut.load(Ordering::SeqCst) {
-                    // A connection that cannot be made is one that the client sees closed.
-                    let _ = join(client, target, &shared.open);
-                }
-            }
-        });
-        Link { address, state }
-    }
-
-    /// Breaks every connection, and every new one until mended.
-    fn cut(&self) {
-        self.state.cut.store(true, Ordering::SeqCst);
-        for stream in self.state.open.lock().expect("no thread panicked").drain(..) {
-            // It may have ended by itself.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn mend(&self) {
-        self.state.cut.store(false, Ordering::SeqCst);
-    }
-}
-
-fn join(client: TcpStream, target: SocketAddr, open: &Mutex<Vec<TcpStream>>) -> io::Result<()> {
-    let server = TcpStream::connect(target)?;
-    open.lock().expect("no thread panicked").extend([client.try_clone()?, server.try_clone()?]);
-    for (mut from, mut to) in [(client.try_clone()?, server.try_clone()?), (server, client)] {
-        spawn(move || {
-            // Either side may go away; the other then learns of it.
-            let _ = io::copy(&mut from, &mut to);
-            let _ = to.shutdown(Shutdown::Both);
-        });
-    }
-    Ok(())
 }

@@ -64,7 +64,7 @@ impl Setup {
     pub fn start(&self) -> Server {
         let mut command = binary();
         command.args(["serve", "--print-addresses"]).envs(self.settings.iter().map(|(key, value)| (key, value)));
-        for key in ["server.http_listen", "otlp.http_listen", "otlp.grpc_listen"] {
+        for key in ["server.http_listen", "server.grpc_listen", "otlp.http_listen", "otlp.grpc_listen"] {
             command.env(variable(key), "127.0.0.1:0");
         }
         let outputs = tempfile::tempdir_in(self.scratch.path()).expect("a directory for what the process prints");
@@ -77,9 +77,9 @@ impl Setup {
             .spawn()
             .expect("the binary starts");
         let mut process = Process { child, log, _outputs: outputs };
-        let Addresses { http, otlp_http, otlp_grpc } = process.wait_until_listening(&addresses);
+        let Addresses { http, grpc, otlp_http, otlp_grpc } = process.wait_until_listening(&addresses);
         process.wait_until_ready(http);
-        Server { process, http, otlp_http, otlp_grpc, noisy: self.noisy, _setup: self.clone() }
+        Server { process, http, grpc, otlp_http, otlp_grpc, noisy: self.noisy, _setup: self.clone() }
     }
 }
 
@@ -87,6 +87,7 @@ impl Setup {
 #[derive(serde::Deserialize)]
 struct Addresses {
     http: SocketAddr,
+    grpc: SocketAddr,
     otlp_http: SocketAddr,
     otlp_grpc: SocketAddr,
 }
@@ -96,6 +97,8 @@ pub struct Server {
     process: Process,
     /// The query API.
     pub http: SocketAddr,
+    /// The query API over gRPC.
+    pub grpc: SocketAddr,
     /// OTLP over HTTP.
     pub otlp_http: SocketAddr,
     /// OTLP over gRPC.
