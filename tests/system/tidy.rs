@@ -13,8 +13,9 @@ const ROLES: [&str; 3] = ["spanlake-ingester", "spanlake-querier", "spanlake-com
 /// Names that say nothing about what is inside.
 const VAGUE_NAMES: [&str; 6] = ["common", "core", "helpers", "types", "util", "utils"];
 /// Each crate, and the crates of this workspace that it may know. The binary and the benchmarks may know all.
-const KNOWS: [(&str, &[&str]); 10] = [
+const KNOWS: [(&str, &[&str]); 11] = [
     ("spanlake-model", &[]),
+    ("spanlake-analysis", &["spanlake-model"]),
     ("spanlake-otlp", &["spanlake-model"]),
     ("spanlake-storage", &["spanlake-model"]),
     ("spanlake-block", &["spanlake-model", "spanlake-otlp"]),
