@@ -16,6 +16,7 @@ mod human_duration;
 mod id;
 mod tenant;
 mod time;
+pub mod world;
 
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use human_duration::{HumanDuration, HumanDurationError};

@@ -19,13 +19,17 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use spanlake_model::world;
 use tokio::sync::Semaphore;
 
 use crate::driver::{Backend, Driver, Page};
 use crate::error::{Error, Kind, Operation};
 use crate::key::RESERVED_SEGMENT;
 
+mod sync;
 mod walk;
+
+use sync::{sync_directory, sync_file};
 
 /// File operations running at once, each on a thread of the runtime's blocking pool.
 const MAX_BLOCKING: usize = 64;
@@ -86,6 +90,10 @@ impl Directory {
         key: &str,
         work: impl FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        if world::is_simulated() {
+            self.root.check_identity(operation, key)?;
+            return work(&self.root, key);
+        }
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
         let root = Arc::clone(&self.root);
         let owned_key = key.to_owned();
@@ -229,7 +237,7 @@ impl Root {
         let path = self.path_of(Operation::Put, key)?;
         let parent = path.parent().expect("a key lies below the root");
         let confirm = || {
-            File::open(&path)?.sync_all()?;
+            sync_file(&File::open(&path)?)?;
             self.make_parents(parent)?;
             sync_directory(parent)
         };
@@ -241,8 +249,11 @@ impl Root {
     fn delete(&self, key: &str) -> Result<(), Error> {
         let path = self.path_of(Operation::Delete, key)?;
         let delete = || {
-            fs::remove_file(&path)?;
-            sync_directory(path.parent().expect("a key lies below the root"))
+            match fs::remove_file(&path) {
+                // An earlier attempt may have removed it and failed to sync the directory.
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+                _ => sync_directory(path.parent().expect("a key lies below the root")),
+            }
         };
         match delete() {
             Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -295,7 +306,7 @@ impl Temporary {
                 outcome => outcome?,
             };
             file.write_all(body)?;
-            file.sync_all()
+            sync_file(&file)
         };
         // A failed sync is no reason to sync again, as the kernel may have dropped the pages: another attempt writes a new
         // file.
@@ -335,17 +346,6 @@ fn make_durable_directories(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists || !path.is_dir() => Err(error),
         _ => sync_directory(parent),
     }
-}
-
-#[cfg(unix)]
-fn sync_directory(path: &Path) -> std::io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Elsewhere directories cannot be opened for syncing; the file system's journal is what there is.
-#[cfg(not(unix))]
-fn sync_directory(_path: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// Device and inode of a directory; nothing where a file system has no such numbers.

@@ -5,7 +5,8 @@
 //!   is durable and every later read and listing sees it.
 //! - A create whose outcome is unclear is read back and compared; [`Error::may_have_happened`] is true only when even
 //!   that could not settle it.
-//! - Retries live here and nowhere else: bounded in number and time, with jitter and a budget ([`RetryConfig`]).
+//! - Retries live here and nowhere else: bounded in number and time, with jitter and a budget ([`RetryConfig`]). A read from
+//!   a bucket that takes unusually long is asked for a second time ([`Config::hedge`]).
 //! - Everything that went over the wire is counted ([`Meter`]).
 //!
 //! It knows nothing of traces, blocks, manifests or tenants.
@@ -14,6 +15,7 @@ mod config;
 mod directory;
 mod driver;
 mod error;
+mod hedge;
 mod key;
 mod location;
 mod memory;
@@ -26,7 +28,6 @@ mod store;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
-#[cfg(feature = "conformance")]
 pub mod faults;
 
 pub use config::{Config, RetryConfig, S3Config, Secret};

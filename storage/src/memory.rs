@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use spanlake_model::world;
 
 use crate::driver::{Backend, Driver, Object, Page};
 use crate::error::{Error, Kind, Operation};
@@ -54,7 +55,7 @@ impl Driver for Memory {
         if objects.contains_key(key) {
             return Err(Error::new(Kind::AlreadyExists, Operation::Put, key, "the key is taken"));
         }
-        objects.insert(key.to_owned(), (body, SystemTime::now()));
+        objects.insert(key.to_owned(), (body, world::now()));
         Ok(())
     }
 

@@ -116,6 +116,9 @@ pub struct Meter {
     errors: Family<ErrorLabels, Counter>,
     seconds: Family<OperationLabels, Histogram, fn() -> Histogram>,
     retries: Counter,
+    retries_refused: Counter,
+    hedges: Counter,
+    hedges_won: Counter,
     per_operation: [PerOperation; Operation::ALL.len()],
 }
 
@@ -140,12 +143,23 @@ impl Default for Meter {
                 seconds: seconds.get_or_create(&labels).clone(),
             }
         });
-        Self { requests, bytes, errors, seconds, retries: Counter::default(), per_operation }
+        Self {
+            requests,
+            bytes,
+            errors,
+            seconds,
+            retries: Counter::default(),
+            retries_refused: Counter::default(),
+            hedges: Counter::default(),
+            hedges_won: Counter::default(),
+            per_operation,
+        }
     }
 }
 
 impl Meter {
-    /// Registers `store_requests`, `store_bytes`, `store_errors`, `store_request_seconds` and `store_retries`.
+    /// Registers `store_requests`, `store_bytes`, `store_errors`, `store_request_seconds`, `store_retries`,
+    /// `store_retries_refused`, `store_hedges` and `store_hedges_won`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("store_requests", "Requests to the object store, retries included", self.requests.clone());
         registry.register("store_bytes", "Bytes read from and written to the object store", self.bytes.clone());
@@ -156,6 +170,21 @@ impl Meter {
             self.seconds.clone(),
         );
         registry.register("store_retries", "Requests that repeat a failed one", self.retries.clone());
+        registry.register(
+            "store_retries_refused",
+            "Failed requests that were not repeated because the retry budget was spent",
+            self.retries_refused.clone(),
+        );
+        registry.register(
+            "store_hedges",
+            "Reads sent a second time because the first had no answer yet",
+            self.hedges.clone(),
+        );
+        registry.register(
+            "store_hedges_won",
+            "Reads sent a second time whose second answer came first",
+            self.hedges_won.clone(),
+        );
     }
 
     /// What every operation has cost so far.
@@ -201,6 +230,33 @@ impl Meter {
                 one.errors[kind as usize].inc();
             }
         }
+    }
+
+    /// Failed requests so far that were not repeated because the budget was spent.
+    pub fn refused_retry_count(&self) -> u64 {
+        self.retries_refused.get()
+    }
+
+    /// Reads so far that were sent a second time, and how many of those were answered first.
+    pub fn hedge_counts(&self) -> (u64, u64) {
+        (self.hedges.get(), self.hedges_won.get())
+    }
+
+    pub(crate) fn retries_refused(&self) -> Counter {
+        self.retries_refused.clone()
+    }
+
+    pub(crate) fn record_hedge(&self) {
+        self.hedges.inc();
+    }
+
+    pub(crate) fn record_hedge_won(&self) {
+        self.hedges_won.inc();
+    }
+
+    /// Counts a request that was given up because another was answered first: it is billed all the same.
+    pub(crate) fn record_given_up(&self, operation: Operation) {
+        self.per_operation[operation as usize].requests.inc();
     }
 
     pub(crate) fn record_retry(&self) {

@@ -3,7 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rand::Rng as _;
+use prometheus_client::metrics::counter::Counter;
+use spanlake_model::world;
 use tokio::time::Instant;
 
 use crate::config::RetryConfig;
@@ -38,6 +39,8 @@ pub(crate) fn shorten(text: &str) -> String {
 pub(crate) struct Retry {
     config: RetryConfig,
     tokens: Mutex<f64>,
+    /// Counts what the budget refused.
+    refused: Counter,
 }
 
 /// One operation under those rules.
@@ -49,8 +52,8 @@ pub(crate) struct Attempts<'a> {
 }
 
 impl Retry {
-    pub(crate) fn new(config: RetryConfig) -> Self {
-        Self { config, tokens: Mutex::new(BUDGET_RESERVE) }
+    pub(crate) fn new(config: RetryConfig, refused: Counter) -> Self {
+        Self { config, tokens: Mutex::new(BUDGET_RESERVE), refused }
     }
 
     /// Begins an operation that moves up to `bytes`.
@@ -61,11 +64,14 @@ impl Retry {
         Attempts { rules: self, deadline, made: 1 }
     }
 
-    fn take_token(&self) -> bool {
+    /// Takes a retry out of the budget, which may be overdrawn by so much.
+    fn take_token(&self, overdraft: f64) -> bool {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let enough = *tokens >= 1.0;
+        let enough = *tokens >= 1.0 - overdraft;
         if enough {
             *tokens -= 1.0;
+        } else {
+            self.refused.inc();
         }
         enough
     }
@@ -75,7 +81,8 @@ impl Retry {
         let top = doubled.min(self.config.max_backoff.0);
         // A store that asks to slow down gets at least half the pause; elsewhere a quick second try often succeeds.
         let bottom = if kind == Kind::Throttled { top / 2 } else { Duration::ZERO };
-        rand::rng().random_range(bottom..=top)
+        let chance = world::simulated_share().unwrap_or_else(rand::random);
+        bottom + (top - bottom).mul_f64(chance)
     }
 }
 
@@ -93,18 +100,20 @@ impl Attempts<'_> {
             Kind::Damaged => self.made == 1,
             _ => false,
         };
-        worth && self.made < self.rules.config.max_attempts && self.rules.take_token() && self.pause(error.kind()).await
+        worth && self.may_go_on() && self.rules.take_token(0.0) && self.pause(error.kind()).await
     }
 
-    /// As [`Attempts::again`] for creates, whose unclear outcomes are settled by trying again whatever the budget says.
+    /// As [`Attempts::again`] for creates, whose unclear outcomes are settled by trying again: they may overdraw the budget,
+    /// but not without end, or a storm would be answered with a multiple of the load.
     pub(crate) async fn again_to_settle(&mut self, kind: Kind) -> bool {
-        self.pause(kind).await
+        self.may_go_on() && self.rules.take_token(BUDGET_RESERVE) && self.pause(kind).await
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.made < self.rules.config.max_attempts && Instant::now() < self.deadline
     }
 
     async fn pause(&mut self, kind: Kind) -> bool {
-        if self.made >= self.rules.config.max_attempts {
-            return false;
-        }
         let until = Instant::now() + self.rules.pause(self.made, kind);
         if until >= self.deadline {
             return false;
@@ -127,7 +136,7 @@ mod tests {
     }
 
     async fn attempts_made(config: RetryConfig, kind: Kind) -> u32 {
-        let rules = Retry::new(config);
+        let rules = Retry::new(config, Counter::default());
         let mut attempts = rules.begin(0);
         let mut made = 1;
         while attempts.again(&error(kind)).await {
@@ -148,7 +157,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_budget_ends_retries_in_an_outage() {
-        let rules = Retry::new(RetryConfig::default());
+        let refused = Counter::default();
+        let rules = Retry::new(RetryConfig::default(), refused.clone());
         let mut retries = 0;
         for _ in 0..1000 {
             let mut attempts = rules.begin(0);
@@ -157,6 +167,15 @@ mod tests {
             }
         }
         assert!((190..=201).contains(&retries), "{retries}");
+        assert!(refused.get() > 900, "{}", refused.get());
+        // What is to be settled goes on for a while, and then ends too.
+        for _ in 0..1000 {
+            let mut attempts = rules.begin(0);
+            while attempts.again_to_settle(Kind::Unavailable).await {
+                retries += 1;
+            }
+        }
+        assert!((390..=401).contains(&retries), "{retries}");
     }
 
     #[test]

@@ -1,26 +1,29 @@
 //! The store: the rules every backend shares, around one driver. Retries, reading back, coalescing, bounds, counting.
 
-use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use spanlake_model::world::{self, Rule};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::driver::{Backend, Driver, Object};
 use crate::error::{Error, Kind, Operation};
+use crate::faults;
+use crate::hedge::Hedge;
 use crate::key;
 use crate::location::Location;
 use crate::memory::Memory;
 use crate::meter::Meter;
 use crate::ranges::{check_lengths, coalesce, split};
 use crate::remote;
-use crate::retry::{Attempts, Retry, transfer_time};
+use crate::retry::{Attempts, Retry};
+
+mod hedged;
 
 /// Requests one [`Store::get_ranges`] has in flight at once.
 pub const PARALLEL_RANGES: usize = 8;
@@ -30,7 +33,7 @@ pub const PARALLEL_RANGES: usize = 8;
 pub const MAX_CREATE_BYTES: u64 = 1 << 30;
 
 /// The transfer time allowed for reading an object of unknown size, as if it had this many bytes.
-const WHOLE_OBJECT_BYTES: u64 = 64 << 20;
+const WHOLE_OBJECT_BYTES: u64 = 8 << 20;
 
 /// How a create succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,7 @@ struct Inner {
     driver: Arc<dyn Driver>,
     meter: Meter,
     retry: Retry,
+    hedge: Hedge,
     permits: Semaphore,
     request_timeout: Duration,
     max_list_objects: usize,
@@ -76,6 +80,11 @@ impl Store {
             Location::Directory(root) => Arc::new(Directory::open(root)?),
             Location::Bucket(bucket) => remote::open(bucket, config)?,
         };
+        let driver = match config.faults.as_str() {
+            "" => driver,
+            text => faults::wrap(driver, text)
+                .map_err(|problem| Error::new(Kind::Invalid, Operation::List, &config.url, problem))?,
+        };
         Ok(Self::over(driver, config))
     }
 
@@ -86,10 +95,13 @@ impl Store {
 
     /// The rules of this module over any driver: how tests put faults between the two.
     pub fn over(driver: Arc<dyn Driver>, config: &Config) -> Self {
+        let meter = Meter::default();
+        let hedges = config.hedge && driver.backend() == Backend::Remote;
         Self(Arc::new(Inner {
             driver,
-            meter: Meter::default(),
-            retry: Retry::new(config.retry.clone()),
+            retry: Retry::new(config.retry.clone(), meter.retries_refused()),
+            hedge: Hedge::new(hedges, config.request_timeout.0 / 2),
+            meter,
             permits: Semaphore::new(config.max_concurrent_requests.clamp(1, Semaphore::MAX_PERMITS)),
             request_timeout: config.request_timeout.0,
             max_list_objects: config.max_list_objects,
@@ -297,26 +309,37 @@ impl Store {
     }
 
     async fn get_once(&self, key: &str, expected_bytes: u64, attempts: &Attempts<'_>) -> Result<Bytes, Error> {
-        let call = self.0.driver.get(key, None);
-        self.request(Operation::Get, key, expected_bytes, attempts, |body: &Bytes| body.len() as u64, call).await
+        let call = || self.0.driver.get(key, None);
+        self.read(Operation::Get, key, expected_bytes, attempts, |body: &Bytes| body.len() as u64, call).await
     }
 
+    /// Looks at what is under the key. Bytes that differ from ours are believed only when they come twice: taking our own object,
+    /// spoilt on the way, for another's would let a caller delete what it has just committed.
     async fn read_back(&self, key: &str, body: &Bytes, attempts: &Attempts<'_>) -> ReadBack {
-        match self.get_once(key, body.len() as u64, attempts).await {
-            Ok(found) if found == *body => {
-                match tokio::time::timeout_at(attempts.deadline(), self.0.driver.confirm(key)).await {
-                    Ok(Ok(())) => ReadBack::Ours,
-                    Ok(Err(error)) => ReadBack::Unproven(error),
-                    Err(_) => {
-                        let message = "it is there, but could not be made durable before the deadline";
-                        let error = Error::new(Kind::Unavailable, Operation::Put, key, message);
-                        ReadBack::Unproven(error.that_may_have_happened())
-                    }
+        let mut other: Option<Bytes> = None;
+        for _ in 0..MAX_LOOKS {
+            match self.get_once(key, body.len() as u64, attempts).await {
+                Ok(found) if found == *body || world::is_broken(Rule::CompareWhatIsThere) => {
+                    return self.confirm(key, attempts).await;
                 }
+                Ok(found) if other.as_ref() == Some(&found) => return ReadBack::Other,
+                Ok(found) => other = Some(found),
+                Err(error) if error.kind() == Kind::NotFound => return ReadBack::Absent,
+                Err(_) => return ReadBack::Unknown,
             }
-            Ok(_) => ReadBack::Other,
-            Err(error) if error.kind() == Kind::NotFound => ReadBack::Absent,
-            Err(_) => ReadBack::Unknown,
+        }
+        ReadBack::Unknown
+    }
+
+    async fn confirm(&self, key: &str, attempts: &Attempts<'_>) -> ReadBack {
+        match tokio::time::timeout_at(attempts.deadline(), self.0.driver.confirm(key)).await {
+            Ok(Ok(())) => ReadBack::Ours,
+            Ok(Err(error)) => ReadBack::Unproven(error),
+            Err(_) => {
+                let message = "it is there, but could not be made durable before the deadline";
+                let error = Error::new(Kind::Unavailable, Operation::Put, key, message);
+                ReadBack::Unproven(error.that_may_have_happened())
+            }
         }
     }
 
@@ -325,7 +348,7 @@ impl Store {
         let range_bytes = ranges.iter().map(|range| range.end - range.start).sum();
         let mut attempts = self.0.retry.begin(range_bytes);
         loop {
-            let call = async {
+            let call = || async {
                 let parts = match ranges {
                     [range] => vec![self.0.driver.get(key, Some(range.clone())).await?],
                     _ => self.0.driver.get_many(key, ranges).await?,
@@ -334,7 +357,7 @@ impl Store {
                 Ok(parts)
             };
             let size = |parts: &Vec<Bytes>| parts.iter().map(|part| part.len() as u64).sum();
-            match self.request(Operation::GetRange, key, range_bytes, &attempts, size, call).await {
+            match self.read(Operation::GetRange, key, range_bytes, &attempts, size, call).await {
                 Err(error) if attempts.again(&error).await => self.0.meter.record_retry(),
                 outcome => return outcome,
             }
@@ -357,48 +380,22 @@ impl Store {
             }
         }
     }
-
-    /// One request: waits for a permit, bounds its time, counts it.
-    async fn request<T>(
-        &self,
-        operation: Operation,
-        key: &str,
-        expected_bytes: u64,
-        attempts: &Attempts<'_>,
-        size: impl FnOnce(&T) -> u64,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let late = |message: &str| Error::new(Kind::Unavailable, operation, key, message);
-        let permit = tokio::time::timeout_at(attempts.deadline(), self.0.permits.acquire()).await;
-        let _permit = match permit {
-            Ok(permit) => permit.expect("the semaphore is never closed"),
-            Err(_) => return Err(late("storage.max_concurrent_requests were in flight until the deadline")),
-        };
-        let began = Instant::now();
-        let until = (began + self.0.request_timeout + transfer_time(expected_bytes)).min(attempts.deadline());
-        let outcome = match tokio::time::timeout_at(until, call).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let message = format!("no answer within {} ms", began.elapsed().as_millis());
-                let error = late(&message);
-                Err(if operation == Operation::Put { error.that_may_have_happened() } else { error })
-            }
-        };
-        self.0.meter.record(operation, began.elapsed(), outcome.as_ref().map(size).map_err(Error::kind));
-        outcome
-    }
 }
 
 impl Config {
     /// What is wrong with these settings, if it can be known without asking the store: opens nothing and makes no directory.
     pub fn problem(&self) -> Option<String> {
         match Location::parse(&self.url) {
+            _ if !self.faults.is_empty() && faults::problem(&self.faults).is_some() => faults::problem(&self.faults),
             Err(problem) => Some(problem),
             Ok(Location::Memory | Location::Directory(_)) => None,
             Ok(Location::Bucket(bucket)) => remote::open(&bucket, self).err().map(|error| error.message().to_owned()),
         }
     }
 }
+
+/// Reads of one read-back: two that agree, and one that may be spoilt.
+const MAX_LOOKS: usize = 3;
 
 const NEVER_SETTLED: &str = "creates of the key collided until the deadline";
 

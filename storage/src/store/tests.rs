@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use spanlake_model::HumanDuration;
+use tokio::time::Instant;
 
 use super::*;
 use crate::config::RetryConfig;
@@ -61,6 +62,16 @@ async fn a_create_whose_place_another_took_is_a_conflict_even_when_unclear() {
     faulty.next(Operation::Put, Fault::Before(Kind::Unavailable));
     let error = store.create("k", body()).await.expect_err("taken");
     assert_eq!((error.kind(), error.may_have_happened()), (Kind::AlreadyExists, false));
+}
+
+/// Our own object, spoilt on the way, is not another's: its caller would delete what it has just committed.
+#[tokio::test(start_paused = true)]
+async fn a_spoilt_read_back_is_not_a_conflict() {
+    use Fault::{Flip, HangAfter, Short};
+    use Operation::{Get, Put};
+    check_create(&[(Put, HangAfter), (Get, Flip)], Ok(Created::Ours)).await;
+    check_create(&[(Put, HangAfter), (Get, Short), (Get, Flip)], Ok(Created::Ours)).await;
+    check_create(&[(Put, HangAfter), (Get, Flip), (Get, Flip), (Get, Short)], Ok(Created::Ours)).await;
 }
 
 /// Memory whose first sync of a create that was read back fails, or hangs, and whose later ones succeed.
@@ -230,4 +241,93 @@ async fn any_ranges_come_back_as_asked() {
             assert!(*part == whole.slice(range.start as usize..range.end as usize), "{ranges:?}");
         }
     }
+}
+
+/// A store over memory that takes its backend for a bucket, warmed with reads of about 20 ms.
+async fn hedging(plan: &str, config: Config) -> (Arc<Faulty>, Store) {
+    let plan: crate::faults::Plan = plan.parse().expect("a plan");
+    let faulty = Faulty::acting_as(Arc::new(Memory::default()), Backend::Remote, plan);
+    let store = Store::over(faulty.clone(), &config);
+    store.create("k", body()).await.expect("create");
+    for _ in 0..100 {
+        store.get_range("k", 0..10).await.expect("a warm read");
+    }
+    (faulty, store)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_read_is_asked_for_again_and_the_first_answer_counts() {
+    let usual = "get_range slow=20ms";
+    let (faulty, store) = hedging(usual, Config::default()).await;
+    faulty.next(Operation::GetRange, Fault::Slow(4_000));
+    let (began, before) = (Instant::now(), store.meter().counts());
+    assert_eq!(store.get_range("k", 0..10).await.expect("the second answer"), body());
+    assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
+    assert_eq!(store.meter().counts().since(&before).get_range.request_count, 2, "both are billed");
+    assert_eq!((store.meter().hedge_counts(), store.meter().retry_count()), ((1, 1), 0));
+    // Given up: the slow request is not heard of any more.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(store.meter().counts().since(&before).get_range.request_count, 2);
+    // A second request that fails does not spoil the first one.
+    for _ in 0..100 {
+        store.get_range("k", 0..10).await.expect("a read that pays into the budget");
+    }
+    faulty.next(Operation::GetRange, Fault::Slow(300));
+    faulty.next(Operation::GetRange, Fault::SlowDown);
+    let won_before = store.meter().hedge_counts();
+    assert_eq!(store.get_range("k", 0..10).await.expect("the first answer"), body());
+    let won = store.meter().hedge_counts();
+    assert_eq!((won.0 - won_before.0, won.1 - won_before.1), (1, 0));
+
+    let (faulty, store) = hedging(usual, Config { hedge: false, ..Config::default() }).await;
+    faulty.next(Operation::GetRange, Fault::Slow(4_000));
+    let began = Instant::now();
+    store.get_range("k", 0..10).await.expect("the only answer");
+    assert!(began.elapsed() >= Duration::from_secs(4));
+    assert_eq!(store.meter().hedge_counts(), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hedges_stay_within_their_budget_when_everything_is_slow() {
+    let (faulty, store) = hedging("get_range slow=20ms", Config::default()).await;
+    faulty.set_rules(vec![crate::faults::Rule::always(Fault::Slow(1_000))]);
+    // At once, so that the usual time is not learnt anew in between.
+    let before = store.meter().hedge_counts().0;
+    let reads = futures::future::join_all((0..60).map(|_| store.get_range("k", 0..10))).await;
+    assert!(reads.iter().all(Result::is_ok));
+    let sent = store.meter().hedge_counts().0 - before;
+    assert!((1..=9).contains(&sent), "{sent}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedged_read_can_be_dropped_at_any_time() {
+    let (faulty, store) = hedging("get_range slow=20ms", Config::default()).await;
+    for millis in [1, 30, 100, 900] {
+        faulty.next(Operation::GetRange, Fault::Slow(1_000));
+        let read = tokio::time::timeout(Duration::from_millis(millis), store.get_range("k", 0..10)).await;
+        drop(read);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let all = store.0.permits.available_permits();
+    assert_eq!(all, Config::default().max_concurrent_requests, "permits came back");
+}
+
+/// A storm of 503s is met with little more than the load there was before it.
+#[tokio::test(start_paused = true)]
+async fn a_storm_is_not_amplified() {
+    let (faulty, store) = faulty();
+    for i in 0..2_000 {
+        store.create(&format!("calm/{i}"), body()).await.expect("create");
+    }
+    faulty.set_rules(vec![crate::faults::Rule::always(Fault::SlowDown)]);
+    let before = store.meter().counts();
+    for i in 0..2_000 {
+        let (key, other) = (format!("storm/{i}"), format!("calm/{i}"));
+        let (put, get, list) = tokio::join!(store.create(&key, body()), store.get(&other), store.list("calm/", None));
+        assert!(put.is_err() && get.is_err() && list.is_err());
+    }
+    let sent = store.meter().counts().since(&before);
+    let asked = 6_000 + 2_000; // A create of unknown outcome is read back once.
+    assert!(sent.request_count() < asked + asked / 4, "{} requests for {asked}", sent.request_count());
+    assert!(store.meter().refused_retry_count() > 1_000);
 }
