@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and where each answer is made. It decides nothing else.
 //!
-//! Exit codes: 0 for success, 1 when something failed, 2 when the command line or the configuration is wrong, 130 and
-//! 143 when a second SIGINT or SIGTERM ended `serve` before it had stopped gracefully.
+//! Exit codes: 0 for success, 1 when something failed or blocks are damaged, 2 when the command line or the configuration
+//! is wrong, 130 and 143 when a second SIGINT or SIGTERM ended `serve` before it had stopped gracefully.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Problems};
-use crate::{bench_queries, serve};
+use crate::{bench_queries, blocks, serve};
 
 /// Exit code when the command line or the configuration is wrong.
 const USAGE: u8 = 2;
@@ -31,6 +31,11 @@ enum Command {
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// List, show, verify and repair the blocks of a store.
+    Blocks {
+        #[command(subcommand)]
+        command: blocks::Command,
     },
     /// Make corpora of spans, replay them, and measure.
     #[command(disable_help_flag = true)]
@@ -97,6 +102,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Config { command: ConfigCommand::Check(args) } => {
             config::load(&args, std::env::vars_os()).map(|_| eprintln!("the configuration is fine")).map_err(Into::into)
         }
+        Command::Blocks { command } => match blocks::run(command) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Bench { args } => return spanlake_bench::main(args, bench_queries::run),
     };
     match outcome {

@@ -1,6 +1,7 @@
 //! The `spanlake` program: reads the command line and leaves the rest to the modules it names.
 
 mod bench_queries;
+mod blocks;
 mod cli;
 mod config;
 mod serve;

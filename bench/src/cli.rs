@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::corpus::{Corpus, Kind, Spec, Writer, write_ids};
-use crate::{Error, load, replay, stages, table};
+use crate::{Error, load, replay, stages, stress, table};
 
 /// Make corpora of spans, replay them, and measure.
 #[derive(Debug, Parser)]
@@ -30,6 +30,12 @@ pub enum Command {
     Lookup(load::LookupArgs),
     /// Ask a running server for traces by their attributes.
     Search(load::SearchArgs),
+    /// Send a server of its own several times what it can take, and see what a small tenant feels of a large one.
+    Overload(stress::OverloadArgs),
+    /// Send a server of its own what nobody should send.
+    Hostile(stress::HostileArgs),
+    /// Everything at once for a while, with memory, files, objects and latencies each second.
+    Soak(stress::SoakArgs),
 }
 
 /// What to generate.
@@ -79,6 +85,9 @@ pub async fn run(command: Command) -> Result<(), Error> {
         Command::Stages(args) => stages::run(args).await,
         Command::Lookup(args) => load::lookup(args).await,
         Command::Search(args) => load::search(args).await,
+        Command::Overload(args) => stress::overload(args).await,
+        Command::Hostile(args) => stress::hostile(args).await,
+        Command::Soak(args) => stress::soak(args).await,
     }
 }
 

@@ -1,5 +1,5 @@
 //! Measuring Spanlake: corpora that look like production, a client that replays them against any OTLP/HTTP server, the
-//! cost of every stage by itself, and load for the read side.
+//! cost of every stage by itself, load for the read side, and pressure on the real program.
 //!
 //! Mounted by the binary as `spanlake bench`. It must not know any role: it meets servers over HTTP only.
 
@@ -13,6 +13,7 @@ mod latency;
 mod load;
 mod replay;
 mod stages;
+mod stress;
 mod table;
 
 pub use cli::{Args, Command, CorpusArgs, GenerateArgs, main, run};
@@ -23,4 +24,5 @@ pub use latency::{Latencies, Quantiles};
 pub use load::{LookupArgs, SearchArgs};
 pub use replay::ReplayArgs;
 pub use stages::StagesArgs;
+pub use stress::{HostileArgs, OverloadArgs, SoakArgs};
 pub use table::render;

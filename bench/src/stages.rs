@@ -3,6 +3,7 @@
 //! CPU time is that of the measuring thread alone. Nothing here goes over a network; only the last part, which counts
 //! requests, touches an object store.
 
+mod merge;
 mod read;
 mod report;
 mod requests;
@@ -128,6 +129,7 @@ fn on_one_thread(args: &StagesArgs) -> Result<(StagesReport, Vec<Written>, Sampl
     for flush in &args.flush {
         let (blocks, write) = write::write(&batches, Some(*flush), args.repeat)?;
         writes.push(write);
+        writes.push(merge::merge(&blocks, args.repeat)?);
         level_0 = Some(blocks);
     }
     let (whole, write) = write::write(&batches, None, args.repeat)?;

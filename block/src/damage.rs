@@ -1,5 +1,7 @@
 //! The one error of reading: bytes that are not what was written.
 
+use spanlake_model::world::{self, Rule};
+
 /// Part of a block that cannot be trusted. The caller knows the object's key and adds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
@@ -31,7 +33,7 @@ impl Damage {
 /// Checks a byte range against the checksum that the block carries for it.
 pub(crate) fn check_crc(part: &'static str, bytes: &[u8], expect: u32) -> Result<(), Damage> {
     let found = crc32c::crc32c(bytes);
-    if found == expect {
+    if found == expect || world::is_broken(Rule::CompareChecksums) {
         return Ok(());
     }
     Err(Damage::new(part, format!("its {} bytes have checksum {found:08x}, written was {expect:08x}", bytes.len())))

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow_buffer::{ArrowNativeType, ScalarBuffer};
 use arrow_select::take::take;
 use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt as _};
@@ -20,7 +21,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::Damage;
-use crate::read::{Block, Fetched, SearchIndex};
+use crate::read::{Block, Fetched, SearchIndex, Values};
 use crate::scan::runs;
 use crate::schema;
 
@@ -96,13 +97,13 @@ pub enum AttributeValue {
     Several(Vec<AttributeValue>),
 }
 
-/// One field of some rows, in their order.
+/// One field of some rows, in their order. Cheap to clone: clones share what they hold.
 #[derive(Debug, Clone)]
 pub enum RowValues {
     /// A number on every row.
-    Numbers(Vec<i64>),
+    Numbers(ScalarBuffer<i64>),
     /// An id on every row, big-endian; zero for none.
-    Ids(Vec<u64>),
+    Ids(ScalarBuffer<u64>),
     /// Integers, or nil.
     Ints(Int64Array),
     /// Doubles, or nil; one that is not a number is nil too.
@@ -112,14 +113,14 @@ pub enum RowValues {
     /// Texts, or [`NIL`].
     Texts {
         /// For each row a place in `texts`.
-        codes: Vec<u32>,
+        codes: ScalarBuffer<u32>,
         /// Distinct texts, though one may be there twice.
         texts: StringArray,
     },
     /// Any values, or [`NIL`].
     Coded {
         /// For each row a place in `values`.
-        codes: Vec<u32>,
+        codes: ScalarBuffer<u32>,
         /// The values; equal ones may be there several times.
         values: Arc<[AttributeValue]>,
     },
@@ -128,7 +129,7 @@ pub enum RowValues {
 impl RowValues {
     /// No value on any of so many rows.
     pub fn nil(row_count: usize) -> Self {
-        Self::Coded { codes: vec![NIL; row_count], values: Arc::from([]) }
+        Self::Coded { codes: vec![NIL; row_count].into(), values: Arc::from([]) }
     }
 
     /// How many rows.
@@ -160,6 +161,30 @@ impl RowValues {
             Self::Coded { codes, values } => 4 * codes.len() + 64 * values.len(),
         }
     }
+
+    /// The values of some rows, in the order asked for; what they are codes of stays as it is.
+    ///
+    /// # Errors
+    /// [`Damage`] for a row that is not there.
+    pub fn pick(&self, rows: &[u32]) -> Result<Self, Damage> {
+        if rows.iter().any(|row| *row as usize >= self.len()) {
+            return Err(damage("a row to pick is not in it"));
+        }
+        let picked = |array: &dyn Array| take(array, &UInt32Array::from(rows.to_vec()), None).map_err(arrow_damage);
+        Ok(match self {
+            Self::Numbers(values) => Self::Numbers(pick(values, rows)),
+            Self::Ids(values) => Self::Ids(pick(values, rows)),
+            Self::Texts { codes, texts } => Self::Texts { codes: pick(codes, rows), texts: texts.clone() },
+            Self::Coded { codes, values } => Self::Coded { codes: pick(codes, rows), values: Arc::clone(values) },
+            Self::Ints(array) => Self::Ints(picked(array)?.as_primitive().clone()),
+            Self::Doubles(array) => Self::Doubles(picked(array)?.as_primitive().clone()),
+            Self::Bools(array) => Self::Bools(picked(array)?.as_boolean().clone()),
+        })
+    }
+}
+
+fn pick<T: ArrowNativeType>(values: &[T], rows: &[u32]) -> ScalarBuffer<T> {
+    rows.iter().map(|row| values[*row as usize]).collect::<Vec<T>>().into()
 }
 
 /// What to fetch of a row group to read fields of its rows.
@@ -257,15 +282,7 @@ impl Block {
             leaves.extend(self.plain.leaves_of_root(root(schema::LINKS)));
         }
         leaves.sort_unstable();
-        let chunks = self.plain.metadata().row_group(row_group).columns();
-        let mut ranges: Vec<Range<u64>> = Vec::with_capacity(leaves.len());
-        for leaf in leaves {
-            let (start, len) = chunks[leaf].byte_range();
-            match ranges.last_mut() {
-                Some(last) if last.end == start => last.end = start + len,
-                _ => ranges.push(start..start + len),
-            }
-        }
+        let ranges = self.chunk_ranges(row_group, leaves.into_iter());
         FieldsPlan { row_group, ranges, fields: fields.to_vec(), roots, events, links }
     }
 
@@ -316,9 +333,10 @@ impl Rows<'_> {
         if self.len() == 0 {
             return Ok(self.plan.fields.iter().map(|_| RowValues::nil(0)).collect());
         }
-        let flat = self.flat()?;
+        let roots = self.decoded_roots();
+        let flat = self.flat(&roots)?;
         let column = |root: usize| -> Result<&ArrayRef, Damage> {
-            let at = self.plan.roots.binary_search(&root).ok();
+            let at = roots.binary_search(&root).ok();
             let batch = flat.as_ref().ok_or_else(|| damage("a planned column is missing"))?;
             at.and_then(|at| batch.columns().get(at)).ok_or_else(|| damage("a planned column is missing"))
         };
@@ -336,7 +354,7 @@ impl Rows<'_> {
                     ids.values().iter().map(|id| code(*id)).collect()
                 }
             };
-            Ok(RowValues::Coded { codes, values })
+            Ok(RowValues::Coded { codes: codes.into(), values })
         };
         let of_scope = |pick: &dyn Fn(&crate::ScopeEntry) -> Option<AttributeValue>| {
             let scopes = self.block.scopes();
@@ -346,25 +364,29 @@ impl Rows<'_> {
         let texts = |name: &str| named(name).and_then(texts_of);
         let numbers32 = |name: &str| -> Result<RowValues, Damage> {
             let array = named(name)?.as_primitive_opt::<Int32Type>().ok_or_else(|| wrong_type(name))?;
-            Ok(RowValues::Numbers(array.values().iter().map(|number| i64::from(*number)).collect()))
+            Ok(RowValues::Numbers(array.values().iter().map(|number| i64::from(*number)).collect::<Vec<_>>().into()))
         };
         let mut out = Vec::with_capacity(self.plan.fields.len());
         for field in &self.plan.fields {
             out.push(match field {
+                RowField::StartUnixNanos if self.reads_numbers_directly() => self.numbers(schema::START_UNIX_NANOS)?,
+                RowField::DurationNanos if self.reads_numbers_directly() => self.numbers(schema::DURATION_NANOS)?,
                 RowField::StartUnixNanos => {
-                    RowValues::Numbers(starts(named(schema::START_UNIX_NANOS)?)?.map(|start| start as i64).collect())
+                    // The same 64 bits, read as signed ones.
+                    let starts = starts(named(schema::START_UNIX_NANOS)?)?.inner().clone();
+                    RowValues::Numbers(ScalarBuffer::new(starts, 0, self.len()))
                 }
                 RowField::DurationNanos => {
                     let array = named(schema::DURATION_NANOS)?.as_primitive_opt::<Int64Type>();
-                    RowValues::Numbers(array.ok_or_else(|| wrong_type("duration"))?.values().to_vec())
+                    RowValues::Numbers(array.ok_or_else(|| wrong_type("duration"))?.values().clone())
                 }
                 RowField::Kind => numbers32(schema::KIND)?,
                 RowField::StatusCode => numbers32(schema::STATUS_CODE)?,
                 RowField::Name => texts(schema::NAME)?,
                 RowField::StatusMessage => texts(schema::STATUS_MESSAGE)?,
-                RowField::SpanId => RowValues::Ids(span_ids(named(schema::SPAN_ID)?)?),
+                RowField::SpanId => RowValues::Ids(span_ids(named(schema::SPAN_ID)?)?.into()),
                 RowField::ParentSpanId => {
-                    RowValues::Ids(self.parents(named(schema::PARENT_ROW)?, named(schema::PARENT_SPAN_ID)?)?)
+                    RowValues::Ids(self.parents(named(schema::PARENT_ROW)?, named(schema::PARENT_SPAN_ID)?)?.into())
                 }
                 RowField::SpanAttribute(key) => attribute::read(self, key, &column)?,
                 RowField::ResourceAttribute(_) | RowField::Service => {
@@ -385,7 +407,7 @@ impl Rows<'_> {
                 RowField::ScopeVersion => of_scope(&|entry| text_value(&entry.scope.as_ref()?.version))?,
                 RowField::EventAttribute(_) | RowField::EventName | RowField::EventTimeSinceStart => {
                     let starts = match field {
-                        RowField::EventTimeSinceStart => starts(named(schema::START_UNIX_NANOS)?)?.collect(),
+                        RowField::EventTimeSinceStart => starts(named(schema::START_UNIX_NANOS)?)?.to_vec(),
                         _ => Vec::new(),
                     };
                     items::values(events.as_ref(), field, &starts, self.len())?
@@ -402,15 +424,39 @@ impl Rows<'_> {
         self.block.plain.schema().index_of(name).expect("check_shape has seen every fixed column")
     }
 
-    /// The planned columns but the lists; none when there are none.
-    fn flat(&self) -> Result<Option<RecordBatch>, Damage> {
-        if self.plan.roots.is_empty() {
+    /// Whether starts and durations are decoded without Parquet's reader, which joins their streams of bytes value by value.
+    fn reads_numbers_directly(&self) -> bool {
+        self.rows.is_none() && !self.plan.events
+    }
+
+    /// The planned columns, but the lists, that Parquet's reader decodes.
+    fn decoded_roots(&self) -> Vec<usize> {
+        let direct = [schema::START_UNIX_NANOS, schema::DURATION_NANOS].map(|name| self.root(name));
+        let is_direct = |root: &usize| self.reads_numbers_directly() && direct.contains(root);
+        self.plan.roots.iter().copied().filter(|root| !is_direct(root)).collect()
+    }
+
+    /// A column of 64-bit numbers, all rows.
+    fn numbers(&self, name: &str) -> Result<RowValues, Damage> {
+        let shape = &self.block.plain;
+        let leaf = shape.leaves_of_root(self.root(name)).start;
+        let read = shape.values(self.plan.row_group, leaf, &self.fetched, 0..self.row_count);
+        match read.map_err(|error| damage(&error.to_string()))?.values {
+            Values::I64(numbers) if numbers.len() == self.row_count => Ok(RowValues::Numbers(numbers.into())),
+            _ => Err(wrong_type(name)),
+        }
+    }
+
+    /// Some of the planned columns; none when there are none. Checks the chunks of all.
+    fn flat(&self, roots: &[usize]) -> Result<Option<RecordBatch>, Damage> {
+        let shape = &self.block.dictionary;
+        let leaves =
+            |roots: &[usize]| roots.iter().flat_map(|root| shape.leaves_of_root(*root)).collect::<Vec<usize>>();
+        self.block.check_chunks(self.plan.row_group, &self.fetched, leaves(&self.plan.roots))?;
+        if roots.is_empty() {
             return Ok(None);
         }
-        let shape = &self.block.dictionary;
-        let leaves: Vec<usize> = self.plan.roots.iter().flat_map(|root| shape.leaves_of_root(*root)).collect();
-        self.block.check_chunks(self.plan.row_group, &self.fetched, leaves.iter().copied())?;
-        self.decode(true, &leaves, self.rows).map(Some)
+        self.decode(true, &leaves(roots), self.rows).map(Some)
     }
 
     /// Some rows of some leaves as one batch.
@@ -456,8 +502,9 @@ impl Rows<'_> {
     }
 }
 
-/// Whether it pays to decode these rows alone: they are few, or they lie together.
-fn is_sparse(rows: &[u32], row_count: usize) -> bool {
+/// Whether it pays to decode these rows (ascending) of so many alone: they are few, or they lie together. Else all are decoded, and
+/// these are picked.
+pub fn is_sparse(rows: &[u32], row_count: usize) -> bool {
     let is_run = rows.first().zip(rows.last()).is_some_and(|(first, last)| (last - first) as usize + 1 == rows.len());
     is_run || rows.len() * SPARSE < row_count
 }
@@ -526,19 +573,18 @@ fn texts_of(array: &ArrayRef) -> Result<RowValues, Damage> {
     let array = array.as_dictionary_opt::<Int32Type>().ok_or_else(|| wrong_type("text"))?;
     let texts = array.values().as_string_opt::<i32>().ok_or_else(|| wrong_type("text"))?.clone();
     let keys = array.keys();
-    let codes = match keys.nulls() {
+    let codes: Vec<u32> = match keys.nulls() {
         None => keys.values().iter().map(|key| *key as u32).collect(),
         Some(nulls) => {
             let keys = keys.values().iter().zip(nulls.iter());
             keys.map(|(key, valid)| if valid { *key as u32 } else { NIL }).collect()
         }
     };
-    Ok(RowValues::Texts { codes, texts })
+    Ok(RowValues::Texts { codes: codes.into(), texts })
 }
 
-fn starts(array: &ArrayRef) -> Result<impl Iterator<Item = u64> + '_, Damage> {
-    let array = array.as_primitive_opt::<UInt64Type>().ok_or_else(|| wrong_type("start"))?;
-    Ok(array.values().iter().copied())
+fn starts(array: &ArrayRef) -> Result<&ScalarBuffer<u64>, Damage> {
+    Ok(array.as_primitive_opt::<UInt64Type>().ok_or_else(|| wrong_type("start"))?.values())
 }
 
 fn span_ids(array: &ArrayRef) -> Result<Vec<u64>, Damage> {

@@ -91,39 +91,42 @@ fn read_keys(reader: &mut Reader<'_>) -> Result<Keys, Damage> {
 
 /// Collects keys and names, row group by row group.
 #[derive(Default)]
-pub(crate) struct ItemKeysWriter<'a> {
-    event_keys: KeySet<'a>,
-    link_keys: KeySet<'a>,
+pub(crate) struct ItemKeysWriter {
+    event_keys: KeySet,
+    link_keys: KeySet,
     /// Names in the row group being written; none: too many.
-    names: Option<BTreeSet<&'a str>>,
+    names: Option<BTreeSet<Box<str>>>,
     name_bytes: usize,
     row_group: u32,
     finished: Writer,
 }
 
-impl<'a> ItemKeysWriter<'a> {
+impl ItemKeysWriter {
     pub(crate) fn new() -> Self {
         Self { names: Some(BTreeSet::new()), ..Self::default() }
     }
 
     /// Adds the key of an event attribute in the row group being written.
-    pub(crate) fn push_event_key(&mut self, key: &'a str) {
+    pub(crate) fn push_event_key(&mut self, key: &str) {
         self.event_keys.push(key, self.row_group);
     }
 
     /// Adds the key of a link attribute in the row group being written.
-    pub(crate) fn push_link_key(&mut self, key: &'a str) {
+    pub(crate) fn push_link_key(&mut self, key: &str) {
         self.link_keys.push(key, self.row_group);
     }
 
     /// Adds the name of an event in the row group being written.
-    pub(crate) fn push_event_name(&mut self, name: &'a str) {
+    pub(crate) fn push_event_name(&mut self, name: &str) {
         let Some(names) = &mut self.names else { return };
-        if names.insert(name) {
-            self.name_bytes += name.len();
-            if names.len() > MAX_NAMES || self.name_bytes > MAX_NAME_BYTES {
-                self.names = None;
-            }
+        if names.contains(name) {
+            return;
+        }
+        self.name_bytes += name.len();
+        if names.len() == MAX_NAMES || self.name_bytes > MAX_NAME_BYTES {
+            self.names = None;
+        } else {
+            names.insert(Box::from(name));
         }
     }
 
@@ -153,14 +156,14 @@ impl<'a> ItemKeysWriter<'a> {
 
 /// Keys with the row groups that hold them, as long as there are not too many.
 #[derive(Default)]
-struct KeySet<'a> {
-    row_groups: HashMap<&'a str, Vec<u32>>,
+struct KeySet {
+    row_groups: HashMap<Box<str>, Vec<u32>>,
     key_bytes: usize,
     is_overfull: bool,
 }
 
-impl<'a> KeySet<'a> {
-    fn push(&mut self, key: &'a str, row_group: u32) {
+impl KeySet {
+    fn push(&mut self, key: &str, row_group: u32) {
         if self.is_overfull {
             return;
         }
@@ -175,7 +178,7 @@ impl<'a> KeySet<'a> {
             self.is_overfull = true;
             self.row_groups = HashMap::new();
         } else {
-            self.row_groups.insert(key, vec![row_group]);
+            self.row_groups.insert(Box::from(key), vec![row_group]);
         }
     }
 

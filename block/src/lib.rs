@@ -8,6 +8,8 @@ mod directory;
 mod fields;
 mod filter;
 mod item_keys;
+mod layout;
+mod merge;
 mod meta;
 mod read;
 mod scan;
@@ -16,10 +18,13 @@ mod section;
 mod summary;
 mod text;
 mod value_hash;
+mod verify;
 mod write;
 
 pub use damage::Damage;
-pub use fields::{AttributeValue, FieldsPlan, NIL, RowField, RowValues};
+pub use fields::{AttributeValue, FieldsPlan, NIL, RowField, RowValues, is_sparse};
+pub use layout::{Layout, RowGroupLayout};
+pub use merge::{Merge, MergeEnd, MergeError, MergeInput, MergeOptions, MergeReport, Wanted};
 pub use meta::{BlockMeta, NameError};
 pub use read::{Block, ResourceEntry, ScopeEntry, SearchIndex, SpanRow};
 pub use scan::{
@@ -28,6 +33,7 @@ pub use scan::{
 };
 pub use schema::{AttributeColumn, ValueType};
 pub use summary::{ServiceCount, TraceSummary};
+pub use verify::{Check, Problem, Verified, Verifier};
 pub use write::{WriteError, WriteOptions, WriteReport, Written, write_block};
 
 /// The version of the format that this code writes; it reads this one and all before it.

@@ -191,7 +191,7 @@ impl Block {
     }
 
     /// Where the chunks of some leaf columns, ascending, lie in the object; neighbours as one range.
-    fn chunk_ranges(&self, row_group: usize, leaves: impl Iterator<Item = usize>) -> Vec<Range<u64>> {
+    pub(crate) fn chunk_ranges(&self, row_group: usize, leaves: impl Iterator<Item = usize>) -> Vec<Range<u64>> {
         let chunks = self.plain.metadata().row_group(row_group).columns();
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for leaf in leaves {

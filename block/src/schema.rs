@@ -4,6 +4,8 @@ use arrow_schema::{DataType, Field, Fields, Schema};
 use spanlake_otlp::ValueRef;
 use std::sync::Arc;
 
+use crate::section::Writer;
+
 pub(crate) const TRACE_ID: &str = "trace_id";
 pub(crate) const PARENT_ROW: &str = "parent_row";
 pub(crate) const DESCENDANT_COUNT: &str = "descendant_count";
@@ -32,6 +34,94 @@ pub(crate) const SCOPE: &str = "scope";
 
 /// How many of the fixed columns come before the attribute columns.
 pub(crate) const LEADING_COLUMNS: usize = 10;
+
+/// Parquet leaf columns of the lists of events and of links.
+const EVENT_LEAVES: usize = 4;
+const LINK_LEAVES: usize = 6;
+
+/// The columns that every block has, in order; attribute columns come behind the first [`LEADING_COLUMNS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Fixed {
+    TraceId,
+    ParentRow,
+    DescendantCount,
+    StartUnixNanos,
+    DurationNanos,
+    Name,
+    Kind,
+    StatusCode,
+    ResourceId,
+    ScopeId,
+    AttributesRest,
+    StatusMessage,
+    TraceState,
+    Flags,
+    DroppedAttributesCount,
+    DroppedEventsCount,
+    DroppedLinksCount,
+    EventCount,
+    LinkCount,
+    Events,
+    Links,
+    SpanId,
+    ParentSpanId,
+    Resource,
+    Scope,
+}
+
+impl Fixed {
+    /// All of them, in order.
+    pub(crate) const ALL: [Self; 25] = [
+        Self::TraceId,
+        Self::ParentRow,
+        Self::DescendantCount,
+        Self::StartUnixNanos,
+        Self::DurationNanos,
+        Self::Name,
+        Self::Kind,
+        Self::StatusCode,
+        Self::ResourceId,
+        Self::ScopeId,
+        Self::AttributesRest,
+        Self::StatusMessage,
+        Self::TraceState,
+        Self::Flags,
+        Self::DroppedAttributesCount,
+        Self::DroppedEventsCount,
+        Self::DroppedLinksCount,
+        Self::EventCount,
+        Self::LinkCount,
+        Self::Events,
+        Self::Links,
+        Self::SpanId,
+        Self::ParentSpanId,
+        Self::Resource,
+        Self::Scope,
+    ];
+
+    /// Its first Parquet leaf column in a block with so many attribute columns.
+    pub(crate) fn leaf(self, attribute_columns: usize) -> usize {
+        let column = self as usize;
+        let behind_lists = match self {
+            Self::Links => EVENT_LEAVES - 1,
+            Self::SpanId | Self::ParentSpanId | Self::Resource | Self::Scope => EVENT_LEAVES + LINK_LEAVES - 2,
+            _ => 0,
+        };
+        column + if column < LEADING_COLUMNS { 0 } else { attribute_columns } + behind_lists
+    }
+
+    /// Its Parquet leaf columns.
+    pub(crate) fn leaves(self, attribute_columns: usize) -> std::ops::Range<usize> {
+        let first = self.leaf(attribute_columns);
+        let count = match self {
+            Self::Events => EVENT_LEAVES,
+            Self::Links => LINK_LEAVES,
+            _ => 1,
+        };
+        first..first + count
+    }
+}
 
 /// The types of attribute values that can have a column of their own. The numbers are part of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +197,17 @@ impl AttributeColumn {
     }
 }
 
+/// The section of attribute columns, in column order: type and key.
+pub(crate) fn write_columns<'a>(columns: impl ExactSizeIterator<Item = &'a AttributeColumn>) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.varint(columns.len() as u64);
+    for column in columns {
+        out.raw(&[column.value_type as u8]);
+        out.bytes(column.key.as_bytes());
+    }
+    out.0
+}
+
 fn field(name: &str, data_type: DataType, nullable: bool) -> Field {
     Field::new(name, data_type, nullable)
 }
@@ -169,4 +270,30 @@ pub(crate) fn schema(attributes: &[AttributeColumn]) -> Schema {
         field(SCOPE, DataType::Utf8, true),
     ]);
     Schema::new(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaves_are_counted_as_parquet_does() {
+        let columns = ["a", "b", "c"].map(|key| AttributeColumn { key: key.to_owned(), value_type: ValueType::Int });
+        let parquet = parquet::arrow::ArrowSchemaConverter::new().convert(&schema(&columns)).expect("a sound schema");
+        let leaf_of = |path: &str| {
+            parquet.columns().iter().position(|leaf| leaf.path().string().starts_with(path)).expect("it is there")
+        };
+        for (fixed, path) in [
+            (Fixed::TraceId, TRACE_ID),
+            (Fixed::ScopeId, SCOPE_ID),
+            (Fixed::AttributesRest, ATTRIBUTES_REST),
+            (Fixed::LinkCount, LINK_COUNT),
+            (Fixed::Events, "events."),
+            (Fixed::Links, "links."),
+            (Fixed::SpanId, SPAN_ID),
+        ] {
+            assert_eq!(fixed.leaf(3), leaf_of(path), "{path}");
+        }
+        assert_eq!(Fixed::Scope.leaf(3) + 1, parquet.num_columns());
+    }
 }

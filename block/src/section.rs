@@ -32,6 +32,19 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 10] = [
+        Self::Directory,
+        Self::TraceFilter,
+        Self::Resources,
+        Self::Scopes,
+        Self::AttributeColumns,
+        Self::ValueFilters,
+        Self::Summaries,
+        Self::Keys,
+        Self::ResourceSets,
+        Self::ItemKeys,
+    ];
+
     /// The section's name in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -109,6 +122,25 @@ impl<'a> Sections<'a> {
         let table_bytes = u32::from_le_bytes(*count) as usize * ENTRY_BYTES;
         let table = rest.get(..table_bytes).ok_or_else(|| damage("it ends in its table of sections"))?;
         Ok(Self { bytes, table, part })
+    }
+
+    /// The name and stored size of each section, in the order in which they lie; a kind that is not known is `other`.
+    pub(crate) fn stored_bytes(&self) -> Vec<(&'static str, u64)> {
+        let describe = |entry: &[u8]| {
+            let kind = Kind::ALL.into_iter().find(|kind| entry[..2] == (*kind as u16).to_le_bytes());
+            let stored = u32::from_le_bytes([entry[8], entry[9], entry[10], entry[11]]);
+            (kind.map_or("other", Kind::name), u64::from(stored))
+        };
+        self.table.chunks_exact(ENTRY_BYTES).map(describe).collect()
+    }
+
+    /// Where the last section ends, counted from the magic.
+    pub(crate) fn end(&self) -> u64 {
+        let end = |entry: &[u8]| {
+            let number = |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
+            u64::from(number(4)) + u64::from(number(8))
+        };
+        self.table.chunks_exact(ENTRY_BYTES).map(end).max().unwrap_or(0)
     }
 
     /// The raw bytes of a section that must be there.

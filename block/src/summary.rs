@@ -141,7 +141,7 @@ impl SummarySpan<'_> {
 
 /// Collects summaries, trace by trace in order of trace id.
 #[derive(Default)]
-pub(crate) struct SummaryWriter<'a> {
+pub(crate) struct SummaryWriter {
     ids: Vec<u8>,
     starts: Vec<u64>,
     durations: Vec<u64>,
@@ -149,8 +149,8 @@ pub(crate) struct SummaryWriter<'a> {
     error_counts: Vec<u64>,
     root_names: Vec<u64>,
     root_services: Vec<u64>,
-    names: Numbered<'a>,
-    services: Numbered<'a>,
+    names: Numbered,
+    services: Numbered,
     service_counts: Writer,
     /// For each service number its place among the services of the trace being added, or [`NONE`].
     places: Vec<u32>,
@@ -159,18 +159,21 @@ pub(crate) struct SummaryWriter<'a> {
 const NONE: u32 = u32::MAX;
 
 #[derive(Default)]
-struct Numbered<'a> {
-    numbers: HashMap<&'a str, u64>,
-    texts: Vec<&'a str>,
+struct Numbered {
+    numbers: HashMap<Arc<str>, u64>,
+    texts: Vec<Arc<str>>,
 }
 
-impl<'a> Numbered<'a> {
-    fn number(&mut self, text: &'a str) -> u64 {
-        let texts = &mut self.texts;
-        *self.numbers.entry(text).or_insert_with(|| {
-            texts.push(text);
-            texts.len() as u64 - 1
-        })
+impl Numbered {
+    fn number(&mut self, text: &str) -> u64 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = self.texts.len() as u64;
+        let text: Arc<str> = Arc::from(text);
+        self.numbers.insert(Arc::clone(&text), number);
+        self.texts.push(text);
+        number
     }
 
     fn write(&self, out: &mut Writer) {
@@ -179,9 +182,9 @@ impl<'a> Numbered<'a> {
     }
 }
 
-impl<'a> SummaryWriter<'a> {
+impl SummaryWriter {
     /// Adds the next trace, with its spans in row order.
-    pub(crate) fn push(&mut self, trace_id: TraceId, spans: impl Iterator<Item = SummarySpan<'a>>) {
+    pub(crate) fn push<'a>(&mut self, trace_id: TraceId, spans: impl Iterator<Item = SummarySpan<'a>>) {
         let (mut start, mut end) = (u64::MAX, 0);
         let (mut span_count, mut error_count) = (0, 0);
         let mut root: Option<SummarySpan<'a>> = None;

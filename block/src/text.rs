@@ -7,6 +7,7 @@
 //! `{"$kvlist": {...}}` around a key-value list whose own first key is one of these three.
 
 mod lookup;
+mod members;
 
 use std::fmt::{self, Write as _};
 
@@ -18,6 +19,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Seq
 use spanlake_otlp::{KeyValueRef, ValueRef};
 
 pub(crate) use lookup::{finder, keys_of, values_of};
+pub(crate) use members::{MemberValue, members, scalar};
 
 const BYTES: &str = "$bytes";
 const DOUBLE: &str = "$double";
@@ -39,7 +41,8 @@ pub(crate) fn write_attributes<'a>(out: &mut String, attributes: impl Iterator<I
     out.push('}');
 }
 
-fn write_value(out: &mut String, value: ValueRef<'_>) {
+/// Appends a value as JSON.
+pub(crate) fn write_value(out: &mut String, value: ValueRef<'_>) {
     match value {
         ValueRef::Empty => out.push_str("null"),
         ValueRef::String(text) => write_string(out, text),

@@ -61,6 +61,25 @@ impl Catalog {
         self.inner.searches.get_or_read(&block.key, read).await
     }
 
+    /// Reads ranges of a block, in the order asked for, through the cache on disk if there is one: a request for each group of near
+    /// ranges that are not in it. Whoever finds damage in them says so with [`Catalog::forget_ranges`] before asking again.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn read_ranges(
+        &self,
+        block: &BlockRef,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Bytes>, spanlake_storage::Error> {
+        let Self { inner } = self;
+        inner.ranges.get_ranges(&inner.store, &block.key, block.meta.object_bytes, ranges).await
+    }
+
+    /// Lets go of ranges that turned out to be damaged: the next read asks the store. No request.
+    pub fn forget_ranges(&self, block: &BlockRef, ranges: &[Range<u64>]) {
+        self.inner.ranges.forget(&block.key, ranges);
+    }
+
     /// Reads a range and opens what is in it. Damage may have come in on the way, so it is looked at twice.
     async fn read_part<T>(
         &self,
@@ -70,10 +89,13 @@ impl Catalog {
     ) -> Result<(T, u64), Error> {
         let mut reads = 1;
         loop {
-            let bytes = self.inner.store.get_range(&block.key, range.clone()).await?;
-            match open(bytes) {
+            let read = self.read_ranges(block, std::slice::from_ref(&range)).await?;
+            match open(read.into_iter().next().unwrap_or_default()) {
                 Ok((opened, held_bytes)) => return Ok((opened, held_bytes.max(1) as u64)),
-                Err(Damage::Corrupt { .. }) if reads == 1 => reads += 1,
+                Err(Damage::Corrupt { .. }) if reads == 1 => {
+                    reads += 1;
+                    self.forget_ranges(block, std::slice::from_ref(&range));
+                }
                 Err(source) => return Err(Error::DamagedBlock { key: Arc::clone(&block.key), source }),
             }
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::registry::Registry;
 use spanlake_block::{Block, BlockMeta, SearchIndex, Written};
+use spanlake_cache::RangeCache;
 use spanlake_model::Tenant;
 use spanlake_storage::{Kind, Operation, Store};
 
@@ -36,10 +37,11 @@ pub struct Catalog {
 
 pub(crate) struct Inner {
     pub(crate) store: Store,
+    pub(crate) ranges: RangeCache,
     pub(crate) metrics: Metrics,
     pub(crate) tails: Cache<Block>,
     pub(crate) searches: Cache<SearchIndex>,
-    ids: Ids,
+    pub(crate) ids: Ids,
     tenants: Mutex<HashMap<Tenant, Arc<TenantState>>>,
 }
 
@@ -52,10 +54,15 @@ impl fmt::Debug for Catalog {
 impl Catalog {
     /// The catalog of a store. No requests.
     pub fn new(store: Store, config: Config) -> Self {
+        Self::with_cache(store, config, RangeCache::default())
+    }
+
+    /// The catalog of a store whose blocks are read through a cache. No requests.
+    pub fn with_cache(store: Store, config: Config, ranges: RangeCache) -> Self {
         let metrics = Metrics::default();
         let tails = Cache::new(config.tail_cache_bytes.0, metrics.tails.clone());
         let searches = Cache::new(config.search_cache_bytes.0, metrics.searches.clone());
-        let inner = Inner { store, metrics, tails, searches, ids: Ids::default(), tenants: Mutex::default() };
+        let inner = Inner { store, ranges, metrics, tails, searches, ids: Ids::default(), tenants: Mutex::default() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -156,7 +163,7 @@ impl Catalog {
         Ok(segments.iter().filter_map(|segment| Tenant::parse(segment).ok()).collect())
     }
 
-    fn state(&self, tenant: &Tenant) -> Arc<TenantState> {
+    pub(crate) fn state(&self, tenant: &Tenant) -> Arc<TenantState> {
         let mut tenants = self.inner.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = tenants.get(tenant) {
             return Arc::clone(state);

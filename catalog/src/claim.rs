@@ -1,10 +1,8 @@
 //! Owning a tenant: whoever raises the epoch in its manifest may commit, and everyone before may not any more.
 
-use std::time::Duration;
-
 use spanlake_storage::{Kind, Operation, Store};
 
-use crate::commit::{Committed, draft_after, put, unix_nanos_now};
+use crate::commit::{Committed, draft_after, pause, put, unix_nanos_now};
 use crate::error::Error;
 use crate::keys;
 use crate::metrics::Metrics;
@@ -12,9 +10,6 @@ use crate::tenant::TenantState;
 
 /// How often a claim is tried while other commits win.
 const MAX_CLAIMS: usize = 16;
-
-/// The longest pause between two tries.
-const MAX_PAUSE: Duration = Duration::from_millis(100);
 
 /// Raises the epoch by one and gives back the new one, which is the caller's alone.
 pub(crate) async fn claim(state: &TenantState, store: &Store, metrics: &Metrics) -> Result<u64, Error> {
@@ -31,7 +26,7 @@ pub(crate) async fn claim(state: &TenantState, store: &Store, metrics: &Metrics)
         let epoch = draft.epoch;
         match put(state, store, metrics, draft).await? {
             Committed::Won { .. } => return Ok(epoch),
-            Committed::Lost { .. } => tokio::time::sleep(MAX_PAUSE.mul_f64(rand::random())).await,
+            Committed::Lost { .. } => pause().await,
             Committed::Unknown { .. } => {
                 let message = "it is unknown whether the tenant was claimed: claim it again";
                 return Err(unavailable(sequence, message).that_may_have_happened().into());

@@ -6,6 +6,8 @@ use spanlake_block::Damage;
 use spanlake_model::Tenant;
 use spanlake_storage::Kind;
 
+use crate::deleted::MAX_DELETED_TRACES;
+
 /// Why the catalog could not do what was asked. Cheap to clone: callers who shared one request share its failure.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -53,6 +55,17 @@ pub enum Error {
     NotLive {
         /// The block's key.
         key: Arc<str>,
+    },
+    /// Too many deleted traces wait for their removal from storage.
+    #[error(
+        "{waiting} deleted traces of tenant {tenant} wait for the compactor, at most {MAX_DELETED_TRACES} may: \
+         delete again when it has caught up"
+    )]
+    TooManyDeleted {
+        /// The tenant.
+        tenant: Tenant,
+        /// How many wait.
+        waiting: usize,
     },
     /// An edit that could never be committed.
     #[error("the edit cannot be: {problem}")]

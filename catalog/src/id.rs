@@ -6,6 +6,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use spanlake_model::world;
+
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// Characters of an id.
@@ -22,15 +24,16 @@ pub(crate) struct Ids {
 impl Ids {
     /// A new id.
     pub(crate) fn next(&self) -> String {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = world::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.next_at(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn next_at(&self, unix_millis: u64) -> String {
-        let fresh = (u128::from(unix_millis) << RANDOM_BITS) | (rand::random::<u128>() >> (128 - RANDOM_BITS));
+        let random = world::simulated_u128().unwrap_or_else(rand::random);
+        let fresh = (u128::from(unix_millis) << RANDOM_BITS) | (random >> (128 - RANDOM_BITS));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         // A step of random size keeps ids of two processes apart whose clocks both stand still.
-        let step = u128::from(rand::random::<u32>()) + 1;
+        let step = (random & u128::from(u32::MAX)) + 1;
         *last = if fresh > *last { fresh } else { *last + step };
         encode(*last)
     }

@@ -9,6 +9,11 @@ use crate::id::is_id;
 /// Prefix of everything that belongs to tenants.
 pub(crate) const TENANTS: &str = "tenants/";
 
+/// Prefix of everything that belongs to one tenant.
+pub(crate) fn tenant(tenant: &Tenant) -> String {
+    format!("{TENANTS}{tenant}/")
+}
+
 /// Prefix of a tenant's level-0 blocks.
 pub(crate) fn l0(tenant: &Tenant) -> String {
     format!("{TENANTS}{tenant}/l0/")
@@ -17,6 +22,11 @@ pub(crate) fn l0(tenant: &Tenant) -> String {
 /// Prefix of a tenant's blocks above level 0.
 pub(crate) fn blocks(tenant: &Tenant) -> String {
     format!("{TENANTS}{tenant}/blocks/")
+}
+
+/// Prefix of a tenant's damaged blocks that were replaced.
+pub(crate) fn damaged(tenant: &Tenant) -> String {
+    format!("{TENANTS}{tenant}/damaged/")
 }
 
 /// Prefix of a tenant's manifests.
@@ -29,10 +39,35 @@ pub(crate) fn manifest(tenant: &Tenant, sequence: u64) -> String {
     format!("{TENANTS}{tenant}/manifest/{sequence:020}.json")
 }
 
-/// The sequence number in a manifest's key, if it is one.
+/// Prefix of the parts of a tenant's manifests.
+pub(crate) fn manifest_parts(tenant: &Tenant) -> String {
+    format!("{TENANTS}{tenant}/manifest-parts/")
+}
+
+/// Key of one part.
+pub(crate) fn manifest_part(tenant: &Tenant, id: &str) -> String {
+    format!("{TENANTS}{tenant}/manifest-parts/{id}.json")
+}
+
+/// Prefix of a tenant's leases.
+pub(crate) fn leases(tenant: &Tenant) -> String {
+    format!("{TENANTS}{tenant}/lease/")
+}
+
+/// Key of one lease.
+pub(crate) fn lease(tenant: &Tenant, sequence: u64) -> String {
+    format!("{TENANTS}{tenant}/lease/{sequence:020}.json")
+}
+
+/// The sequence number in the key of a manifest or a lease, if it is one.
 pub(crate) fn manifest_sequence(key: &str) -> Option<u64> {
     let name = key.rsplit('/').next()?.strip_suffix(".json")?;
     (name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit())).then(|| name.parse().ok())?
+}
+
+/// Key of one audit object.
+pub(crate) fn audit(tenant: &Tenant, id: &str) -> String {
+    format!("{TENANTS}{tenant}/audit/{id}.json")
 }
 
 /// What comes after all keys of a tenant and before those of any other, in stores that order keys by bytes as in those that

@@ -1,15 +1,17 @@
 //! One consistent view of a tenant's live blocks.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use spanlake_model::{Tenant, TimeRange};
 use spanlake_storage::Object;
 
-use crate::block_ref::{BlockRef, newest_first};
+use crate::block_ref::BlockRef;
+use crate::deleted::DeletedTraces;
 use crate::error::Error;
 use crate::keys;
+use crate::live_blocks::LiveBlocks;
 use crate::manifest::{Manifest, Retired};
+use crate::quarantine::Quarantined;
 
 /// The live blocks of a tenant at one moment. Never changes.
 #[derive(Debug)]
@@ -21,7 +23,8 @@ pub struct Snapshot {
     /// The epoch in that manifest: who may commit.
     pub epoch: u64,
     /// The live blocks, newest end of the time range first.
-    pub blocks: Vec<BlockRef>,
+    pub blocks: LiveBlocks,
+    deleted: DeletedTraces,
     pub(crate) manifest: Option<Arc<Manifest>>,
     /// The live level-0 blocks, sorted by key: to build the next snapshot from.
     l0: Vec<BlockRef>,
@@ -32,12 +35,17 @@ pub struct Snapshot {
 impl Snapshot {
     /// The live blocks whose time range touches `range`, newest first.
     pub fn blocks_in(&self, range: TimeRange) -> impl Iterator<Item = &BlockRef> {
-        self.blocks.iter().filter(move |block| block.meta.time_range().overlaps(&range))
+        self.blocks.overlapping(range)
+    }
+
+    /// The traces that were deleted: no answer may show a span of them, whatever block it lies in.
+    pub fn deleted(&self) -> &DeletedTraces {
+        &self.deleted
     }
 
     /// The objects that are not live any more and wait for their deletion.
     pub fn retired(&self) -> impl Iterator<Item = &Retired> {
-        self.manifest.iter().flat_map(|manifest| manifest.retired.values())
+        self.manifest.iter().flat_map(|manifest| manifest.contents.all_retired())
     }
 
     /// Puts a manifest and a level-0 listing (sorted by key) together, reusing what `before` has already parsed.
@@ -47,7 +55,7 @@ impl Snapshot {
         listed: &[Object],
         before: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, Error> {
-        let retired = |key: &str| manifest.as_ref().is_some_and(|manifest| manifest.retired.contains_key(key));
+        let retired = |key: &str| manifest.as_ref().is_some_and(|manifest| manifest.is_retired(key));
         let known = before.map(|before| before.l0.as_slice()).unwrap_or_default();
         let mut l0 = Vec::with_capacity(listed.len());
         let mut unknown_names = Vec::new();
@@ -79,15 +87,30 @@ impl Snapshot {
         {
             return Ok(Arc::clone(before));
         }
-        let from_manifest = manifest.iter().flat_map(|manifest| manifest.blocks.iter());
-        let mut blocks: Vec<BlockRef> = from_manifest.chain(&l0).cloned().collect();
-        blocks.sort_by(|a, b| newest_first(a).cmp(&newest_first(b)));
+        let contents = manifest.as_ref().map(|manifest| &manifest.contents);
+        let recent = contents.iter().flat_map(|contents| contents.blocks.iter()).chain(&l0).cloned().collect();
+        let parts = contents.map(|contents| contents.parts.clone()).unwrap_or_default();
+        let blocks = LiveBlocks::new(parts, recent);
         let epoch = manifest.as_ref().map_or(0, |manifest| manifest.epoch);
-        Ok(Arc::new(Self { tenant: tenant.clone(), manifest_sequence, epoch, blocks, manifest, l0, unknown_names }))
+        let deleted = contents.map(|contents| contents.deleted.clone()).unwrap_or_default();
+        let tenant = tenant.clone();
+        Ok(Arc::new(Self { tenant, manifest_sequence, epoch, blocks, deleted, manifest, l0, unknown_names }))
     }
 
-    /// The live blocks by key.
-    pub(crate) fn by_key(&self) -> HashMap<&str, &BlockRef> {
-        self.blocks.iter().map(|block| (&*block.key, block)).collect()
+    /// The damaged blocks, which nothing merges or deletes before their retention is over.
+    pub fn quarantined(&self) -> &[Quarantined] {
+        self.manifest.as_ref().map(|manifest| &*manifest.contents.quarantined).unwrap_or_default()
+    }
+
+    /// The keys of the manifest's parts.
+    pub fn manifest_part_keys(&self) -> impl Iterator<Item = String> {
+        let parts = self.manifest.iter().flat_map(|manifest| manifest.parts());
+        parts.map(|part| keys::manifest_part(&self.tenant, &part.id))
+    }
+
+    /// Whether the block under a key is live. Takes logarithmic time.
+    pub fn is_live(&self, key: &str) -> bool {
+        let Ok(Some(meta)) = keys::block_meta(key) else { return false };
+        self.blocks.find(&BlockRef { tenant: self.tenant.clone(), key: Arc::from(key), meta }).is_some()
     }
 }

@@ -1,15 +1,28 @@
-//! The compactor: decides which blocks of a tenant are due to be merged or dropped.
+//! The compactor: merges the blocks of a tenant, drops them when their retention is over, rewrites those that hold deleted
+//! traces, and deletes what is not needed any more.
 //!
-//! The role takes a snapshot of every tenant at an interval, decides with [`select`], and reports what waits in metrics
-//! and logs. It writes and deletes nothing: queries read level-0 blocks as they were flushed.
+//! [`select`] decides, as a pure function of the live blocks, the settings and the time. A turn of a tenant carries out the
+//! one thing it says: fetch, merge on a thread of its own, store the outputs, commit. Several compactors share tenants by
+//! leases in the bucket; what makes that safe is the epoch in the manifest, under which each commit is made.
 //!
-//! It meets the other roles only in the catalog, and knows nothing of spans, wire formats or HTTP.
+//! It meets the other roles only in the catalog, and knows nothing of wire formats or HTTP.
 
+mod candidate;
 mod config;
+mod garbage;
+mod hold;
+mod memory;
+mod merging;
 mod metrics;
 mod plan;
-mod watch;
+mod role;
+mod status;
+mod tombstones;
+mod turn;
+mod worker;
 
-pub use config::Config;
+pub use config::{Config, TenantConfig};
 pub use plan::{Candidate, Plan, select};
-pub use watch::Compactor;
+pub use role::Compactor;
+pub use status::{Backlog, ErrorStatus, LevelStatus, QuarantinedStatus, Status, TenantStatus};
+pub use turn::Turn;

@@ -1,13 +1,17 @@
-//! Bytes in flight: what a request holds from its arrival to its acknowledgement, bounded per process and per tenant.
+//! Bytes in flight: what a request holds from its arrival to its acknowledgement, bounded for the process and shared fairly
+//! among tenants.
 //!
-//! It knows nothing of spans, bodies or flushes.
+//! One tenant alone may take all but the reserve. Who is above an equal share leaves the reserve to the others, and what
+//! is given back goes first to the waiting tenant that holds least, so that a tenant that sends little hardly waits however
+//! much another one sends. It knows nothing of spans, bodies or flushes.
 
-use std::future::Future;
-use std::sync::Arc;
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::error::PushError;
@@ -16,77 +20,237 @@ use crate::error::PushError;
 /// number of requests in hand, to 16,384 at the default budget.
 pub(crate) const REQUEST_BYTES: usize = 4 << 10;
 
-/// One permit of the semaphores, so that budgets above 4 GiB fit their 32-bit counts.
-const PERMIT_BYTES: usize = 1 << 10;
+/// The share of the budget that is kept for tenants below their fair share: an eighth, 8 MiB by default, is some hundred
+/// usual requests.
+const RESERVE: usize = 8;
 
 /// The process's bytes.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    process: Arc<Semaphore>,
-    process_permits: usize,
-    tenant_permits: usize,
+    process_bytes: usize,
+    /// Most for one tenant, however few others there are.
+    tenant_bytes: usize,
     max_hold: Duration,
     gauge: Gauge,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: usize,
+    tenants: HashMap<u64, Share>,
+    next_tenant: u64,
+    next_ticket: u64,
+    /// Tenants that hold bytes or wait for some.
+    active: usize,
+    is_closed: bool,
+}
+
+/// One tenant with requests in hand.
+#[derive(Debug, Default)]
+struct Share {
+    held: usize,
+    /// Requests that hold bytes.
+    holders: usize,
+    waiting: VecDeque<Waiting>,
+    /// Handles to it; the last one takes it out of the map.
+    handles: usize,
+}
+
+impl State {
+    /// Changes a share and keeps count of those that are active.
+    fn change<T>(&mut self, number: u64, change: impl FnOnce(&mut Share) -> T) -> Option<T> {
+        let share = self.tenants.get_mut(&number)?;
+        let was_active = share.is_active();
+        let outcome = change(share);
+        match (was_active, share.is_active()) {
+            (false, true) => self.active += 1,
+            (true, false) => self.active -= 1,
+            _ => {}
+        }
+        Some(outcome)
+    }
+}
+
+impl Share {
+    fn is_active(&self) -> bool {
+        self.holders > 0 || !self.waiting.is_empty()
+    }
+}
+
+/// A request that waits for more bytes.
+#[derive(Debug)]
+struct Waiting {
+    ticket: u64,
+    more: usize,
+    /// Whether the request holds bytes already.
+    is_holder: bool,
+    granted: oneshot::Sender<()>,
 }
 
 /// One tenant's share.
-#[derive(Debug, Clone)]
-pub(crate) struct TenantBudget(Arc<Semaphore>);
+#[derive(Debug)]
+pub(crate) struct TenantBudget {
+    budget: Arc<Budget>,
+    number: u64,
+}
 
 /// Bytes held by one request; they return when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Charge {
-    budget: Arc<Budget>,
     tenant: TenantBudget,
-    process_held: Option<OwnedSemaphorePermit>,
-    tenant_held: Option<OwnedSemaphorePermit>,
+    held: usize,
     /// What is left of the time this request may be held, over all its waits.
     hold: Duration,
 }
 
-fn permits(bytes: usize) -> usize {
-    bytes.div_ceil(PERMIT_BYTES)
-}
-
 impl Budget {
     pub fn new(process_bytes: u64, tenant_bytes: u64, max_hold: Duration, gauge: Gauge) -> Arc<Self> {
-        let clamp = |bytes: u64| {
-            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-            permits(bytes.max(2 * REQUEST_BYTES)).min(u32::MAX as usize)
-        };
-        let process_permits = clamp(process_bytes);
-        let tenant_permits = clamp(tenant_bytes).min(process_permits);
-        let process = Arc::new(Semaphore::new(process_permits));
-        Arc::new(Self { process, process_permits, tenant_permits, max_hold, gauge })
+        let clamp = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).max(2 * REQUEST_BYTES);
+        let process_bytes = clamp(process_bytes);
+        let tenant_bytes = clamp(tenant_bytes).min(process_bytes);
+        Arc::new(Self { process_bytes, tenant_bytes, max_hold, gauge, state: Mutex::default() })
     }
 
-    pub fn tenant(&self) -> TenantBudget {
-        TenantBudget(Arc::new(Semaphore::new(self.tenant_permits)))
+    pub fn tenant(self: &Arc<Self>) -> TenantBudget {
+        let mut state = self.lock();
+        let number = state.next_tenant;
+        state.next_tenant += 1;
+        state.tenants.insert(number, Share { handles: 1, ..Share::default() });
+        TenantBudget { budget: Arc::clone(self), number }
     }
 
-    /// The permits for so many bytes and the request that has them; never more than there are.
+    /// The bytes of a request with so many; never more than there are.
     fn wanted(&self, bytes: usize) -> usize {
-        permits(bytes.saturating_add(REQUEST_BYTES)).min(self.process_permits)
+        bytes.saturating_add(REQUEST_BYTES).min(self.process_bytes)
+    }
+
+    /// How many tenants hold bytes or wait for some.
+    pub fn active_tenants(&self) -> usize {
+        self.lock().active
     }
 
     /// All bytes there are.
     pub fn bytes(&self) -> usize {
-        self.process_permits * PERMIT_BYTES
+        self.process_bytes
     }
 
     /// Lets nobody in any more: calls being held return at once.
     pub fn close(&self) {
-        self.process.close();
+        let mut state = self.lock();
+        state.is_closed = true;
+        // Dropping what they wait for wakes them.
+        let numbers: Vec<u64> = state.tenants.keys().copied().collect();
+        for number in numbers {
+            state.change(number, |share| share.waiting.clear());
+        }
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is complete before anything can panic, so a poisoned state is a sound one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a tenant may take more bytes now, and if not, whether only its own share keeps it from them.
+    fn verdict(&self, state: &State, share: &Share, more: usize, is_holder: bool) -> Verdict {
+        // A request above every bound gets in when it is the tenant's only one.
+        let is_only = share.holders == usize::from(is_holder);
+        if state.held + more > self.process_bytes {
+            return Verdict::NoRoom;
+        }
+        let held = share.held + more;
+        if held > self.tenant_bytes && !is_only {
+            return Verdict::OverShare;
+        }
+        // One tenant more than there are: the next one to come finds room too.
+        let is_fair = held <= self.process_bytes / (state.active + 1);
+        if !is_fair && !is_only && state.held + more > self.process_bytes - self.process_bytes / RESERVE {
+            return Verdict::OverShare;
+        }
+        Verdict::Granted
+    }
+
+    /// Hands bytes to those who wait for them, the tenant that holds least first, as far as they go.
+    fn grant_waiting(&self, state: &mut State) {
+        let mut order: Vec<(usize, u64, u64)> = Vec::new();
+        for (number, share) in &state.tenants {
+            order.extend(share.waiting.front().map(|first| (share.held, first.ticket, *number)));
+        }
+        // Taken from the end.
+        order.sort_unstable_by_key(|entry| Reverse(*entry));
+        while let Some((_, _, number)) = order.pop() {
+            let share = &state.tenants[&number];
+            let Some(first) = share.waiting.front() else { continue };
+            match self.verdict(state, share, first.more, first.is_holder) {
+                // Room is kept for the one whose turn it is, or a large request would wait for ever.
+                Verdict::NoRoom => return,
+                Verdict::OverShare => continue,
+                Verdict::Granted => {}
+            }
+            let granted = state.change(number, |share| {
+                let first = share.waiting.pop_front()?;
+                // One that has given up meanwhile gets nothing.
+                first.granted.send(()).ok()?;
+                share.held += first.more;
+                share.holders += usize::from(!first.is_holder);
+                Some(first.more)
+            });
+            state.held += granted.flatten().unwrap_or(0);
+            let share = &state.tenants[&number];
+            if let Some(next) = share.waiting.front() {
+                let entry = (share.held, next.ticket, number);
+                let at = order.partition_point(|other| *other > entry);
+                order.insert(at, entry);
+            }
+        }
+    }
+
+    fn give_back(&self, number: u64, bytes: usize, is_all: bool) {
+        let mut state = self.lock();
+        state.held -= bytes;
+        state.change(number, |share| {
+            share.held -= bytes;
+            share.holders -= usize::from(is_all);
+        });
+        self.grant_waiting(&mut state);
+        drop(state);
+        self.gauge.dec_by(bytes as i64);
+    }
+}
+
+enum Verdict {
+    Granted,
+    /// The process has no room.
+    NoRoom,
+    /// There is room, but not for this tenant.
+    OverShare,
+}
+
+impl TenantBudget {
     /// Holds nothing yet.
-    pub fn charge(self: &Arc<Self>, tenant: &TenantBudget) -> Charge {
-        Charge {
-            budget: Arc::clone(self),
-            tenant: tenant.clone(),
-            process_held: None,
-            tenant_held: None,
-            hold: self.max_hold,
+    pub fn charge(&self) -> Charge {
+        Charge { tenant: self.clone(), held: 0, hold: self.budget.max_hold }
+    }
+}
+
+impl Clone for TenantBudget {
+    fn clone(&self) -> Self {
+        if let Some(share) = self.budget.lock().tenants.get_mut(&self.number) {
+            share.handles += 1;
+        }
+        Self { budget: Arc::clone(&self.budget), number: self.number }
+    }
+}
+
+impl Drop for TenantBudget {
+    fn drop(&mut self) {
+        let mut state = self.budget.lock();
+        if let Some(share) = state.tenants.get_mut(&self.number) {
+            share.handles -= 1;
+            if share.handles == 0 {
+                // It holds nothing and waits for nothing: both keep a handle.
+                state.tenants.remove(&self.number);
+            }
         }
     }
 }
@@ -98,158 +262,139 @@ impl Charge {
     /// [`PushError::TooLarge`] when the bytes do not fit the process's budget at all, [`PushError::Throttled`] when the
     /// wait took too long, [`PushError::ShuttingDown`].
     pub async fn raise_to(&mut self, bytes: usize) -> Result<(), PushError> {
-        if permits(bytes) > self.budget.process_permits {
+        let budget = Arc::clone(&self.tenant.budget);
+        if bytes > budget.process_bytes {
             return Err(PushError::TooLarge {
                 what: format!("{bytes} bytes to be held in memory"),
-                limit: self.budget.bytes() as u64,
+                limit: budget.bytes() as u64,
                 setting: "max_in_flight_bytes",
             });
         }
-        let wanted = self.budget.wanted(bytes);
-        // A request above the tenant's bound takes all of it: it gets in when it is the tenant's only one.
-        let tenant_wanted = wanted.min(self.budget.tenant_permits);
-        let tenant_more = tenant_wanted.saturating_sub(count(self.tenant_held.as_ref()));
-        if tenant_more > 0 {
-            let semaphore = Arc::clone(&self.tenant.0);
-            let more = self.hold_for(semaphore.acquire_many_owned(tenant_more as u32)).await.map_err(|e| {
-                e.or_throttled("the tenant's bytes in flight are exhausted (max_tenant_in_flight_bytes)")
-            })?;
-            merge(&mut self.tenant_held, more);
+        let more = budget.wanted(bytes).saturating_sub(self.held);
+        if more == 0 {
+            return Ok(());
         }
-        let process_more = wanted.saturating_sub(count(self.process_held.as_ref()));
-        if process_more > 0 {
-            let semaphore = Arc::clone(&self.budget.process);
-            let more = self
-                .hold_for(semaphore.acquire_many_owned(process_more as u32))
-                .await
-                .map_err(|e| e.or_throttled("the server's bytes in flight are exhausted (max_in_flight_bytes)"))?;
-            merge(&mut self.process_held, more);
-            self.budget.gauge.inc_by((process_more * PERMIT_BYTES) as i64);
+        match self.ask(&budget, more)? {
+            None => {}
+            Some(waiter) => self.wait(waiter, more).await?,
         }
+        self.held += more;
+        budget.gauge.inc_by(more as i64);
         Ok(())
+    }
+
+    /// Takes the bytes if they are there and nobody of the tenant is before this request; else gives what to wait for.
+    fn ask(&self, budget: &Arc<Budget>, more: usize) -> Result<Option<Waiter>, PushError> {
+        let is_holder = self.held > 0;
+        let mut state = budget.lock();
+        if state.is_closed {
+            return Err(PushError::shutting_down());
+        }
+        let Some(share) = state.tenants.get(&self.tenant.number) else { return Err(PushError::shutting_down()) };
+        // Who holds bytes already goes before who does not: it must end for its bytes to return.
+        let is_first = share.waiting.iter().all(|waiting| is_holder && !waiting.is_holder);
+        let is_granted = is_first && matches!(budget.verdict(&state, share, more, is_holder), Verdict::Granted);
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        if is_granted {
+            state.held += more;
+            state.change(self.tenant.number, |share| {
+                share.held += more;
+                share.holders += usize::from(!is_holder);
+            });
+            return Ok(None);
+        }
+        let (granted, outcome) = oneshot::channel();
+        let waiting = Waiting { ticket, more, is_holder, granted };
+        state.change(self.tenant.number, |share| {
+            let at = share.waiting.iter().position(|waiting| is_holder && !waiting.is_holder);
+            share.waiting.insert(at.unwrap_or(share.waiting.len()), waiting);
+        });
+        let (budget, number) = (Arc::clone(budget), self.tenant.number);
+        Ok(Some(Waiter { budget, number, ticket, more, is_holder, outcome, is_over: false }))
+    }
+
+    async fn wait(&mut self, mut waiter: Waiter, more: usize) -> Result<(), PushError> {
+        let started = Instant::now();
+        let outcome = timeout(self.hold, &mut waiter.outcome).await;
+        self.hold = self.hold.saturating_sub(started.elapsed());
+        match outcome {
+            Ok(Ok(())) => {
+                waiter.is_over = true;
+                Ok(())
+            }
+            Ok(Err(_closed)) => Err(PushError::shutting_down()),
+            Err(_elapsed) => {
+                let budget = &self.tenant.budget;
+                let state = budget.lock();
+                let share = state.tenants.get(&self.tenant.number);
+                let is_over_share = share.is_some_and(|share| {
+                    matches!(budget.verdict(&state, share, more, self.held > 0), Verdict::OverShare)
+                });
+                drop(state);
+                Err(PushError::throttled(if is_over_share {
+                    "the tenant's bytes in flight are exhausted (max_tenant_in_flight_bytes, or its fair share)"
+                } else {
+                    "the server's bytes in flight are exhausted (max_in_flight_bytes)"
+                }))
+            }
+        }
     }
 
     /// Gives back what is not needed to cover `bytes`.
     pub fn lower_to(&mut self, bytes: usize) {
-        let wanted = self.budget.wanted(bytes);
-        let returned = split_off(&mut self.process_held, wanted);
-        self.budget.gauge.dec_by((returned * PERMIT_BYTES) as i64);
-        split_off(&mut self.tenant_held, wanted.min(self.budget.tenant_permits));
-    }
-
-    async fn hold_for<T>(&mut self, wait: impl Future<Output = Result<T, AcquireError>>) -> Result<T, Refused> {
-        let started = Instant::now();
-        let outcome = timeout(self.hold, wait).await;
-        self.hold = self.hold.saturating_sub(started.elapsed());
-        match outcome {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_closed)) => Err(Refused::Closed),
-            Err(_elapsed) => Err(Refused::HeldTooLong),
+        let surplus = self.held.saturating_sub(self.tenant.budget.wanted(bytes));
+        if surplus > 0 {
+            self.held -= surplus;
+            self.tenant.budget.give_back(self.tenant.number, surplus, false);
         }
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.gauge.dec_by((count(self.process_held.as_ref()) * PERMIT_BYTES) as i64);
-    }
-}
-
-enum Refused {
-    Closed,
-    HeldTooLong,
-}
-
-impl Refused {
-    fn or_throttled(self, reason: &str) -> PushError {
-        match self {
-            Self::Closed => PushError::shutting_down(),
-            Self::HeldTooLong => PushError::throttled(reason),
+        if self.held > 0 {
+            self.tenant.budget.give_back(self.tenant.number, self.held, true);
         }
     }
 }
 
-fn count(held: Option<&OwnedSemaphorePermit>) -> usize {
-    held.map_or(0, OwnedSemaphorePermit::num_permits)
+/// A place in the queue. It is given up when this is dropped, whether its turn had just come or not.
+struct Waiter {
+    budget: Arc<Budget>,
+    /// The tenant's.
+    number: u64,
+    ticket: u64,
+    more: usize,
+    is_holder: bool,
+    outcome: oneshot::Receiver<()>,
+    /// Whether the bytes have been taken over.
+    is_over: bool,
 }
 
-fn merge(held: &mut Option<OwnedSemaphorePermit>, more: OwnedSemaphorePermit) {
-    match held {
-        Some(held) => held.merge(more),
-        None => *held = Some(more),
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let mut state = self.budget.lock();
+        // Under the lock nobody grants: what came in before belongs to this waiter.
+        self.outcome.close();
+        let was_granted = self.outcome.try_recv().is_ok();
+        state.change(self.number, |share| {
+            share.waiting.retain(|waiting| waiting.ticket != self.ticket);
+            if was_granted {
+                share.held -= self.more;
+                share.holders -= usize::from(!self.is_holder);
+            }
+        });
+        if was_granted {
+            state.held -= self.more;
+        }
+        // One that was too large to get in may have stood before others.
+        self.budget.grant_waiting(&mut state);
     }
-}
-
-/// Keeps `wanted` permits and returns how many were let go.
-fn split_off(held: &mut Option<OwnedSemaphorePermit>, wanted: usize) -> usize {
-    let surplus = count(held.as_ref()).saturating_sub(wanted);
-    drop(held.as_mut().and_then(|held| held.split(surplus)));
-    surplus
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KIB: usize = 1 << 10;
-
-    fn budget(process_kib: u64, tenant_kib: u64) -> Arc<Budget> {
-        Budget::new(process_kib << 10, tenant_kib << 10, Duration::from_secs(1), Gauge::default())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_is_held_then_throttled_and_recovers() {
-        let budget = budget(64, 64);
-        let tenant = budget.tenant();
-        let mut first = budget.charge(&tenant);
-        first.raise_to(40 * KIB).await.unwrap();
-        assert_eq!(budget.gauge.get(), 44 << 10);
-
-        let started = Instant::now();
-        let mut second = budget.charge(&tenant);
-        assert!(matches!(second.raise_to(40 * KIB).await, Err(PushError::Throttled { .. })));
-        assert_eq!(started.elapsed(), Duration::from_secs(1));
-        assert!(second.raise_to(40 * KIB).await.is_err(), "the hold is spent once");
-
-        let mut third = budget.charge(&tenant);
-        let release = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            drop(first);
-        };
-        let (third_raised, ()) = tokio::join!(third.raise_to(40 * KIB), release);
-        third_raised.unwrap();
-        drop((second, third));
-        assert_eq!(budget.gauge.get(), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_tenant_cannot_take_it_all_but_may_send_one_large_request() {
-        let budget = budget(64, 32);
-        let (a, b) = (budget.tenant(), budget.tenant());
-        let mut large = budget.charge(&a);
-        large.raise_to(50 * KIB).await.unwrap();
-        let mut more = budget.charge(&a);
-        assert!(
-            matches!(more.raise_to(KIB).await, Err(PushError::Throttled { reason, .. }) if reason.contains("tenant"))
-        );
-        let mut other = budget.charge(&b);
-        other.raise_to(4 * KIB).await.unwrap();
-        large.lower_to(10 * KIB);
-        let mut again = budget.charge(&a);
-        again.raise_to(10 * KIB).await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_can_never_fit_is_too_large_and_closing_frees_the_held() {
-        let budget = budget(64, 32);
-        let tenant = budget.tenant();
-        let mut charge = budget.charge(&tenant);
-        assert!(matches!(charge.raise_to(64 * KIB + 1).await, Err(PushError::TooLarge { limit: 65_536, .. })));
-        charge.raise_to(64 * KIB).await.unwrap();
-        let other = budget.tenant();
-        let mut held = budget.charge(&other);
-        let close = async { budget.close() };
-        let (outcome, ()) = tokio::join!(held.raise_to(KIB), close);
-        assert!(matches!(outcome, Err(PushError::ShuttingDown { .. })));
-    }
-}
+mod tests;

@@ -31,8 +31,9 @@ pub struct Config {
     /// Most request bytes held by the process between arrival and acknowledgement. A single request that needs more is
     /// refused as too large. Default 64 MiB: four full blocks, about a quarter of the memory the process may use.
     pub max_in_flight_bytes: ByteSize,
-    /// Most request bytes held for one tenant; a single larger request is let in when the tenant has no other.
-    /// Default: half of `max_in_flight_bytes`, so that one tenant cannot shut the others out.
+    /// Most request bytes held for one tenant; a single larger request is let in when the tenant has no other. Default:
+    /// `max_in_flight_bytes`. Tenants share fairly without it: one that is above an equal share leaves an eighth to the
+    /// others, and waits behind those that hold less.
     pub max_tenant_in_flight_bytes: Option<ByteSize>,
     /// Most tenants with requests in hand at the same moment. Default 1,000: each costs a task and a block per flush.
     pub max_tenants: usize,
@@ -217,7 +218,7 @@ impl Config {
 
     /// The bound on one tenant's bytes.
     pub(crate) fn tenant_in_flight_bytes(&self) -> u64 {
-        self.max_tenant_in_flight_bytes.map_or(self.max_in_flight_bytes.bytes() / 2, ByteSize::bytes)
+        self.max_tenant_in_flight_bytes.unwrap_or(self.max_in_flight_bytes).bytes()
     }
 }
 
@@ -288,7 +289,7 @@ mod tests {
         let mut config = Config::default();
         assert_eq!(config.flush_interval(false), Duration::from_millis(100));
         assert_eq!(config.flush_interval(true), Duration::from_millis(250));
-        assert_eq!(config.tenant_in_flight_bytes(), 32 << 20);
+        assert_eq!(config.tenant_in_flight_bytes(), 64 << 20);
         assert_eq!(config.limits.to_otlp(), spanlake_otlp::Limits::default());
         config.flush_interval = Some(HumanDuration::from_millis(5));
         config.max_tenant_in_flight_bytes = Some(ByteSize::mib(1));

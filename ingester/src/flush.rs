@@ -74,11 +74,11 @@ pub(crate) async fn flush(shared: Arc<Shared>, tenant: Tenant, requests: Vec<Pen
     shared.metrics.flush_spans.observe(batches.iter().map(|b| b.spans.len()).sum::<usize>() as f64);
     let batches = Arc::new(batches);
     let whole = 0..batches.len();
-    match seal(&shared, &batches, whole.clone()).await {
+    match seal(&shared, &tenant, &batches, whole.clone()).await {
         Err(failure @ FlushFailure::Defect(_)) if batches.len() > 1 => {
             tracing::error!(%tenant, %failure, "a flush could not be sealed: trying its requests one by one");
             for (i, waiting) in waiting.into_iter().enumerate() {
-                let outcome = match seal(&shared, &batches, i..i + 1).await {
+                let outcome = match seal(&shared, &tenant, &batches, i..i + 1).await {
                     Ok(block) => publish(&shared, &tenant, block, deadline).await,
                     Err(failure) => Err(failure),
                 };
@@ -101,10 +101,15 @@ fn split(mut request: Pending) -> (Batch, Pending) {
     (std::mem::take(&mut request.batch), request)
 }
 
-async fn seal(shared: &Arc<Shared>, batches: &Arc<Vec<Batch>>, range: Range<usize>) -> Result<Written, FlushFailure> {
+async fn seal(
+    shared: &Arc<Shared>,
+    tenant: &Tenant,
+    batches: &Arc<Vec<Batch>>,
+    range: Range<usize>,
+) -> Result<Written, FlushFailure> {
     let (sink, batches) = (Arc::clone(&shared.sink), Arc::clone(batches));
     let metrics = shared.metrics.clone();
-    let sealed = shared.on_cpu(move || {
+    let sealed = shared.on_cpu(tenant, move || {
         let started = Instant::now();
         let sealed = sink.seal(&batches[range]);
         metrics.seal_seconds.observe(started.elapsed().as_secs_f64());

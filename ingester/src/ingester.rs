@@ -10,14 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use spanlake_catalog::Catalog;
-use spanlake_model::Tenant;
+use spanlake_model::{Tenant, world};
 use spanlake_otlp::{Batch, Group, Limits, Rejections, SpanEntry};
 use spanlake_storage::Backend;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::{Budget, Charge};
 use crate::config::Config;
+use crate::cores::Cores;
 use crate::error::PushError;
 use crate::flush::Sink;
 use crate::lane::{self, Lane, Pending, Policy};
@@ -55,8 +56,8 @@ pub(crate) struct Shared {
     lanes: Mutex<HashMap<Tenant, Arc<Lane>>>,
     lane_closed: Notify,
     closing: AtomicBool,
-    /// One permit a core: sealing and other long computations take one each, so that they never outnumber the cores.
-    cores: Arc<Semaphore>,
+    /// Sealing and other long computations take a core each, so that they never outnumber the cores.
+    cores: Arc<Cores>,
 }
 
 impl Ingester {
@@ -89,7 +90,7 @@ impl Ingester {
             lanes: Mutex::default(),
             lane_closed: Notify::new(),
             closing: AtomicBool::new(false),
-            cores: Arc::new(Semaphore::new(cores)),
+            cores: Cores::new(cores),
             config,
         }))
     }
@@ -162,21 +163,34 @@ impl Ingester {
                 lane
             }
         };
-        let charge = self.0.budget.charge(&lane.budget);
+        let charge = lane.budget.charge();
         Ok(Admission { charge, lane: LaneGuard { shared: Arc::clone(&self.0), lane: Some(lane) } })
     }
 }
 
 impl Shared {
-    /// Runs a long computation beside the threads that serve connections, at most one per core. Nothing when it panicked.
-    pub async fn on_cpu<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let permit = Arc::clone(&self.cores).acquire_owned().await.expect("this semaphore is never closed");
+    /// Runs a long computation beside the threads that serve connections, at most one per core; tenants take turns. Nothing
+    /// when it panicked.
+    pub async fn on_cpu<T: Send + 'static>(
+        &self,
+        tenant: &Tenant,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        if world::is_simulated() {
+            return Some(work());
+        }
+        let permit = self.cores.acquire(tenant).await;
         let outcome = tokio::task::spawn_blocking(move || {
             // Kept until the work ends, even when the caller goes away.
             let _permit = permit;
             work()
         });
         outcome.await.ok()
+    }
+
+    /// Whether more than one tenant has requests in hand.
+    pub fn has_several_tenants(&self) -> bool {
+        self.budget.active_tenants() > 1
     }
 
     /// The whole budget: no request can hold more.
@@ -235,6 +249,16 @@ impl Admission {
         self.charge.raise_to(bytes).await
     }
 
+    /// Whose request it is.
+    pub fn tenant(&self) -> Tenant {
+        self.lane.lane().tenant.clone()
+    }
+
+    /// Gives back what is charged above `bytes`, which may have to be waited for again.
+    pub fn give_back(&mut self, bytes: usize) {
+        self.charge.lower_to(bytes);
+    }
+
     /// From here on these bytes are all that the request holds; what is charged above them is given back.
     pub fn keep(&mut self, mut bytes: Vec<u8>) -> Bytes {
         if bytes.capacity() > bytes.len() + bytes.len() / 4 {
@@ -251,7 +275,8 @@ impl Admission {
             spanlake_otlp::index(request, &shared.limits)
         } else {
             let limits = shared.limits.clone();
-            let indexed = shared.on_cpu(move || spanlake_otlp::index(request, &limits)).await;
+            let tenant = &self.lane.lane().tenant;
+            let indexed = shared.on_cpu(tenant, move || spanlake_otlp::index(request, &limits)).await;
             indexed.ok_or_else(|| PushError::Internal(Arc::from("the decoder panicked")))?
         };
         let batch = indexed.map_err(|malformed| PushError::Malformed(malformed.to_string()))?;

@@ -17,6 +17,10 @@ use crate::flush::{self, FlushFailure};
 use crate::ingester::LaneGuard;
 use crate::metrics::Unsettled;
 
+/// What part of a full block is made at once while several tenants have requests in hand. At the default size that keeps
+/// a core for about an eighth of a second.
+const SHARED_PART: usize = 4;
+
 /// A checked request that waits for its flush. Its length is bounded by the budget: each holds a [`Charge`].
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -34,6 +38,14 @@ pub(crate) struct Policy {
     pub max_bytes: usize,
     pub max_spans: usize,
     pub max_in_flight: usize,
+}
+
+impl Policy {
+    /// The same with smaller blocks: one that is being made keeps a core, for which the other tenants wait.
+    fn among_several(&self) -> Self {
+        let part = |most: usize| (most / SHARED_PART).max(1);
+        Self { max_bytes: part(self.max_bytes), max_spans: part(self.max_spans), ..self.clone() }
+    }
 }
 
 /// What a decision looks at.
@@ -163,6 +175,7 @@ async fn drive(guard: LaneGuard) {
     let mut last_flush_start = None;
     loop {
         while flushes.try_join_next().is_some() {}
+        let policy = if shared.has_several_tenants() { shared.policy.among_several() } else { shared.policy.clone() };
         let (step, requests) = {
             let mut queue = lane.lock();
             let view = View {
@@ -173,8 +186,8 @@ async fn drive(guard: LaneGuard) {
                 last_flush_start,
                 closing: queue.closing,
             };
-            let step = plan(&view, &shared.policy, Instant::now());
-            let requests = if step == Step::Flush { queue.take(&shared.policy) } else { Vec::new() };
+            let step = plan(&view, &policy, Instant::now());
+            let requests = if step == Step::Flush { queue.take(&policy) } else { Vec::new() };
             // Decided under the lock: whoever queues next starts a driver of its own.
             queue.driven = step != Step::Exit;
             (step, requests)

@@ -8,6 +8,7 @@
 
 mod budget;
 mod config;
+mod cores;
 mod error;
 mod flush;
 mod ingester;

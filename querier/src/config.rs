@@ -26,8 +26,8 @@ pub struct Config {
     pub max_query_bytes: ByteSize,
     /// Most series of a metrics query; default 20,000. Past it the answer is marked as partial.
     pub max_metrics_series: usize,
-    /// Most memory that all SQL queries together may take to sort, group and join, and as much again that all TraceQL queries may
-    /// hold of rows and results; default 1 GiB, one query at most a quarter of it. Nothing is written to disk: a query that
+    /// Most memory that all queries together may hold, TraceQL and SQL alike: what they read and decode, sort, group and join, and
+    /// the answers they make; default 1 GiB, one query at most a quarter of it. Nothing is written to disk: a query that
     /// needs more ends with 422.
     pub max_query_memory: ByteSize,
     /// Most bytes of one SQL answer, as it is sent but before compression; default 256 MiB. A longer one ends there, with an
@@ -41,6 +41,9 @@ pub struct Config {
     /// How far apart in time, from block to block, the pieces of one trace are looked for by a search; default 1 h. Inside
     /// this reach a search sees whole traces; it also decides how early a search for the newest traces may stop.
     pub trace_reach: HumanDuration,
+    /// Memory for decoded columns of row groups. Taken from the server's `cache.memory_bytes`, not set here.
+    #[serde(skip)]
+    pub column_cache_bytes: ByteSize,
     /// Whether requests name their tenant in `X-Scope-OrgID`. Taken from the server's `tenancy.enabled`, not set here.
     #[serde(skip)]
     pub tenancy_enabled: bool,
@@ -63,6 +66,7 @@ impl Default for Config {
             max_trace_bytes: ByteSize::mib(64),
             max_search_traces: 2_000_000,
             trace_reach: HumanDuration::from_secs(3_600),
+            column_cache_bytes: spanlake_cache::Config::default().memory_bytes,
             tenancy_enabled: false,
         }
     }

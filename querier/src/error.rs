@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanlake_block::Damage;
+
 /// Why a query failed. Nothing is ever left out of an answer in silence: what cannot be read fails the query.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -95,6 +97,9 @@ pub enum Error {
         /// Time allowed.
         limit: Duration,
     },
+    /// Too many deleted traces wait for their removal from storage.
+    #[error("{0}")]
+    TooManyDeleted(String),
     /// Nobody waits for the answer any more.
     #[error("the query was cancelled: its client went away")]
     Cancelled,
@@ -104,6 +109,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn damaged(key: &Arc<str>, damage: &Damage) -> Self {
+        Self::Damaged { key: Arc::clone(key), damage: damage.to_string() }
+    }
+
     /// Whether a bound on the amount of work was met: what was found until then is right, but not all.
     pub fn is_bound(&self) -> bool {
         matches!(

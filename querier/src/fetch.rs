@@ -3,45 +3,102 @@
 //!
 //! It knows blocks and ranges, not what a query is looking for.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use spanlake_block::{Block, Damage, SearchIndex};
-use spanlake_catalog::{BlockRef, Catalog};
-use spanlake_model::{Tenant, TimeRange};
+use spanlake_catalog::{BlockRef, Catalog, DeletedTraces};
+use spanlake_model::{Tenant, TimeRange, world};
 use spanlake_storage::Kind;
+use spanlake_table::{Held, HeldByProcess, HiddenTraces, ProcessMemory, QueryMemory, Refused};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::fields::Columns;
 use crate::metrics::Metrics;
 
 /// Below this many fetched bytes, decoding is too short to be worth another thread. Few bytes may be many rows: 65,536 statuses
 /// compress to some thousand.
 const INLINE_DECODE_BYTES: u64 = 2 << 10;
 
+/// Computations of all queries that run at once, for each core. More would not end sooner, but each holds what it decodes, and
+/// the threads they run on keep memory for the next.
+const COMPUTATIONS_PER_CORE: usize = 2;
+
 /// What all queries of a process share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
-    catalog: Catalog,
+    pub(crate) memory: Arc<ProcessMemory>,
+    /// Decoded columns, for queries to come.
+    pub(crate) columns: Arc<Columns>,
+    pub(crate) catalog: Catalog,
     slots: Arc<Semaphore>,
-    /// Memory that all queries hold.
-    held_bytes: Arc<AtomicU64>,
+    computations: Arc<Semaphore>,
+    opened: Mutex<OpenCharges>,
 }
 
 impl Shared {
     pub(crate) fn new(config: Config, catalog: Catalog, metrics: Metrics) -> Self {
+        let memory = ProcessMemory::new(usize::try_from(config.max_query_memory.bytes()).unwrap_or(usize::MAX));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             slots: Arc::new(Semaphore::new(config.max_fetches.clamp(1, Semaphore::MAX_PERMITS))),
+            computations: Arc::new(Semaphore::new(COMPUTATIONS_PER_CORE * cores)),
+            columns: Arc::new(Columns::new(config.column_cache_bytes.bytes(), metrics.column_cache.clone())),
             config,
             metrics,
+            memory,
             catalog,
-            held_bytes: Arc::default(),
+            opened: Mutex::default(),
         }
     }
+
+    /// Runs long computation on a thread that may block, when its turn comes. It must not wait for another one.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.turn().await.compute(work).await
+    }
+
+    async fn turn(&self) -> Turn {
+        let permit = Arc::clone(&self.computations).acquire_owned().await;
+        Turn { _permit: permit.expect("the semaphore is never closed") }
+    }
+}
+
+/// The right to compute.
+struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    async fn compute<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let work = move || {
+            // It goes along: what was begun runs to its end, whoever still waits for it.
+            let _turn = self;
+            work()
+        };
+        if world::is_simulated() {
+            return Ok(work());
+        }
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|e| Error::Internal(format!("a decoding task ended early: {e}")))
+    }
+}
+
+/// The charge for each block that some query has open, by key.
+#[derive(Default)]
+struct OpenCharges {
+    by_key: HashMap<Arc<str>, Weak<HeldByProcess>>,
+    /// With so many, those that nobody holds any more are let go of.
+    sweep_at: usize,
 }
 
 /// The reads of one query. Dropping its futures stops its work: nothing is spawned but short decodes.
@@ -50,41 +107,38 @@ pub(crate) struct Reads<'a> {
     budget: Arc<Budget>,
 }
 
-/// What a query may still read.
+/// What a query may still read and hold.
 pub(crate) struct Budget {
     slots: Arc<Semaphore>,
     inspected_bytes: AtomicU64,
     inspected_spans: AtomicU64,
-    held_bytes: Arc<AtomicU64>,
-}
-
-/// One query may hold at most this part of the memory of all: one in four, as of SQL.
-const QUERY_SHARE: u64 = 4;
-
-/// Memory that a query is charged for until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Held {
-    of_query: Arc<AtomicU64>,
-    of_process: Arc<AtomicU64>,
-    bytes: u64,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.of_query.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.of_process.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
+    pub(crate) memory: Arc<QueryMemory>,
+    /// By tenant, of those that have any: the traces that the query's snapshot says are deleted.
+    deleted: Mutex<HashMap<Tenant, DeletedTraces>>,
 }
 
 impl Budget {
-    pub(crate) fn new(config: &Config) -> Self {
-        let slots = Arc::new(Semaphore::new(config.fetches_per_query.clamp(1, Semaphore::MAX_PERMITS)));
+    pub(crate) fn new(shared: &Shared) -> Self {
+        let slots = Arc::new(Semaphore::new(shared.config.fetches_per_query.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
             slots,
             inspected_bytes: AtomicU64::new(0),
             inspected_spans: AtomicU64::new(0),
-            held_bytes: Arc::default(),
+            memory: shared.memory.query(),
+            deleted: Mutex::default(),
         }
+    }
+}
+
+/// Fetched bytes that are charged for as long as anything of them is held.
+struct Charged {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -96,7 +150,7 @@ struct Slot {
 
 impl<'a> Reads<'a> {
     pub(crate) fn new(shared: &'a Shared) -> Self {
-        Self::within(shared, Arc::new(Budget::new(&shared.config)))
+        Self::within(shared, Arc::new(Budget::new(shared)))
     }
 
     /// Reads that count against a budget with others of the same query.
@@ -122,17 +176,36 @@ impl<'a> Reads<'a> {
 
     /// Charges the query for memory, up to the most allowed.
     pub(crate) fn hold(&self, bytes: u64) -> Result<Held, Error> {
-        let budget = &self.budget;
-        let of_process = &self.shared.held_bytes;
-        let held = Held { of_query: Arc::clone(&budget.held_bytes), of_process: Arc::clone(of_process), bytes };
-        let max_bytes = self.shared.config.max_query_memory.bytes();
-        let of_query = budget.held_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        let of_process = of_process.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if of_query > max_bytes / QUERY_SHARE || of_process > max_bytes {
-            let problem = format!("it holds {of_query} bytes, all queries together {of_process}");
-            return Err(Error::OutOfMemory { problem, max_bytes });
+        self.budget.memory.hold(usize::try_from(bytes).unwrap_or(usize::MAX)).map_err(|refused| self.refused(&refused))
+    }
+
+    fn refused(&self, refused: &Refused) -> Error {
+        Error::OutOfMemory { problem: refused.to_string(), max_bytes: self.shared.config.max_query_memory.bytes() }
+    }
+
+    /// Charges for a block that is held open: the catalog's caches may let go of it, the query does not. However many queries hold
+    /// it, it is there once.
+    pub(crate) fn hold_open(&self, key: &Arc<str>, bytes: u64) -> Result<Arc<HeldByProcess>, Error> {
+        let mut opened = self.shared.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = opened.by_key.get(key).and_then(Weak::upgrade) {
+            return Ok(held);
         }
+        let held = self.shared.memory.hold(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let held = Arc::new(held.map_err(|refused| self.refused(&refused))?);
+        if opened.by_key.len() >= opened.sweep_at {
+            opened.by_key.retain(|_, held| held.strong_count() > 0);
+            opened.sweep_at = 2 * opened.by_key.len().max(64);
+        }
+        opened.by_key.insert(Arc::clone(key), Arc::downgrade(&held));
         Ok(held)
+    }
+
+    /// Runs long computation on a thread that may block, when its turn comes. It must not wait for another one.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.shared.compute(work).await
     }
 
     /// Streams of work of one query that may be under way at once; the slots bound what they hold.
@@ -144,6 +217,9 @@ impl<'a> Reads<'a> {
     pub(crate) async fn blocks(&self, tenants: &[Tenant], range: TimeRange) -> Result<Vec<BlockRef>, Error> {
         let snapshots = tenants.iter().map(|tenant| self.shared.catalog.snapshot(tenant));
         let snapshots = futures::future::try_join_all(snapshots).await.map_err(catalog_error)?;
+        let deleted = snapshots.iter().filter(|snapshot| !snapshot.deleted().is_empty());
+        let deleted = deleted.map(|snapshot| (snapshot.tenant.clone(), snapshot.deleted().clone()));
+        self.budget.deleted.lock().unwrap_or_else(PoisonError::into_inner).extend(deleted);
         // Spans without a time may belong to any trace.
         let overlapping = |block: &&BlockRef| {
             let of_block = block.meta.time_range();
@@ -159,6 +235,16 @@ impl<'a> Reads<'a> {
             b.meta.time_range().end_unix_nanos.cmp(&a.meta.time_range().end_unix_nanos).then_with(|| a.key.cmp(&b.key))
         });
         Ok(blocks)
+    }
+
+    /// The traces that may not be shown of a block, if its tenant has any: those that were deleted when the query listed its blocks.
+    pub(crate) fn deleted(&self, at: &BlockRef) -> Option<DeletedTraces> {
+        self.budget.deleted.lock().unwrap_or_else(PoisonError::into_inner).get(&at.tenant).cloned()
+    }
+
+    /// The deleted traces that an opened block still has. No request.
+    pub(crate) fn hidden(&self, at: &BlockRef, block: &Block, search: &SearchIndex) -> HiddenTraces {
+        self.deleted(at).map(|deleted| HiddenTraces::of(block, search, &deleted)).unwrap_or_default()
     }
 
     /// Opens a block: at most one ranged GET of its tail.
@@ -187,46 +273,66 @@ impl<'a> Reads<'a> {
         let _slot = self.slot().await;
         let bytes: u64 = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
         self.inspect(bytes)?;
-        let fetched = self.shared.catalog.store().get_ranges(&at.key, ranges).await.map_err(storage_error)?;
+        let held = self.hold(bytes)?;
+        let fetched = self.shared.catalog.read_ranges(at, ranges).await.map_err(storage_error)?;
         self.shared.metrics.fetched_bytes.inc_by(bytes);
-        Ok(fetched)
+        // The first part carries the charge of all: they are let go of together.
+        let mut held = Some(held);
+        let charged = fetched.into_iter().map(|bytes| match held.take() {
+            Some(_held) => Bytes::from_owner(Charged { bytes, _held }),
+            None => bytes,
+        });
+        Ok(charged.collect())
     }
 
     /// Fetches ranges of a block and decodes them: one GET for each run of ranges that lie close together. Bytes that do not decode are fetched
-    /// once more before the object is called damaged, because damage may have come in on the way.
+    /// once more before the object is called damaged, because damage may have come in on the way. Meanwhile the query is charged for
+    /// what is fetched, and for `decoded_bytes` beside.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         at: &BlockRef,
         ranges: Vec<Range<u64>>,
+        decoded_bytes: u64,
         decode: impl Fn(Vec<Bytes>) -> Result<T, Damage> + Send + Sync + 'static,
     ) -> Result<T, Error> {
         let mut slot = self.slot().await;
         let decode = Arc::new(decode);
         let bytes: u64 = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
+        let mut held = self.hold(bytes)?;
         let mut is_second = false;
         loop {
             self.inspect(bytes)?;
-            let store = self.shared.catalog.store();
-            let fetched = store.get_ranges(&at.key, &ranges).await.map_err(storage_error)?;
+            let fetched = self.shared.catalog.read_ranges(at, &ranges).await.map_err(storage_error)?;
             self.shared.metrics.fetched_bytes.inc_by(bytes);
             let decoded = if bytes <= INLINE_DECODE_BYTES {
                 decode(fetched)
             } else {
                 let decode = Arc::clone(&decode);
-                // The slot goes along: when the query is dropped, its decodes that are under way still count.
-                let (decoded, back) = compute(move || (decode(fetched), slot)).await?;
-                slot = back;
+                // Charged when it begins: many reads may be under way, few are decoded.
+                let turn = self.shared.turn().await;
+                let decoding = self.hold(decoded_bytes)?;
+                // Slot and charges go along: when the query is dropped, its decodes that are under way still count.
+                let decode = move || {
+                    let decoded = decode(fetched);
+                    drop(decoding);
+                    (decoded, slot, held)
+                };
+                let (decoded, slot_back, held_back) = turn.compute(decode).await?;
+                (slot, held) = (slot_back, held_back);
                 decoded
             };
             match decoded {
-                Err(Damage::Corrupt { .. }) if !is_second => is_second = true,
-                decoded => return decoded.map_err(|damage| damaged(&at.key, &damage)),
+                Err(Damage::Corrupt { .. }) if !is_second => {
+                    is_second = true;
+                    self.shared.catalog.forget_ranges(at, &ranges);
+                }
+                decoded => return decoded.map_err(|damage| Error::damaged(&at.key, &damage)),
             }
         }
     }
 
     /// Counts bytes a query looks into, up to the most allowed.
-    fn inspect(&self, bytes: u64) -> Result<(), Error> {
+    pub(crate) fn inspect(&self, bytes: u64) -> Result<(), Error> {
         let max_bytes = self.shared.config.max_query_bytes.bytes();
         if self.budget.inspected_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > max_bytes {
             return Err(Error::TooManyBytes { max_bytes });
@@ -242,15 +348,6 @@ impl<'a> Reads<'a> {
     }
 }
 
-/// Runs long computation on a thread that may block.
-pub(crate) async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(format!("a decoding task ended early: {e}")))
-}
-
-fn damaged(key: &Arc<str>, damage: &Damage) -> Error {
-    Error::Damaged { key: Arc::clone(key), damage: damage.to_string() }
-}
-
 fn storage_error(e: spanlake_storage::Error) -> Error {
     match e.kind() {
         Kind::NotFound => Error::Missing { key: Arc::from(e.key()) },
@@ -262,15 +359,16 @@ fn storage_error(e: spanlake_storage::Error) -> Error {
     }
 }
 
-fn catalog_error(e: spanlake_catalog::Error) -> Error {
+pub(crate) fn catalog_error(e: spanlake_catalog::Error) -> Error {
     use spanlake_catalog::Error as Catalog;
     match e {
         Catalog::Storage(e) => storage_error(e),
-        Catalog::DamagedBlock { key, source } => damaged(&key, &source),
+        Catalog::DamagedBlock { key, source } => Error::damaged(&key, &source),
         Catalog::DamagedManifest { key, problem } => Error::Damaged { key: Arc::from(key), damage: problem },
         Catalog::NewerFormat { ref key, .. } => Error::Damaged { key: Arc::from(key.as_str()), damage: e.to_string() },
         Catalog::Fenced { .. } | Catalog::NotLive { .. } | Catalog::InvalidEdit { .. } => {
             Error::Internal(e.to_string())
         }
+        Catalog::TooManyDeleted { .. } => Error::TooManyDeleted(e.to_string()),
     }
 }

@@ -10,6 +10,7 @@ mod config;
 mod engine;
 mod error;
 mod fetch;
+mod fields;
 mod grpc;
 mod http;
 mod merge;

@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use spanlake_cache::TierMetrics;
 
 /// Labels of an answered query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -35,6 +36,7 @@ pub(crate) struct Metrics {
     pub(crate) traces_returned: Counter,
     pub(crate) id_conflicts: Counter,
     pub(crate) damaged: Counter,
+    pub(crate) column_cache: TierMetrics,
 }
 
 /// 0.5 ms to 65 s, by doubling.
@@ -55,6 +57,7 @@ impl Metrics {
             traces_returned: Counter::default(),
             id_conflicts: Counter::default(),
             damaged: Counter::default(),
+            column_cache: TierMetrics::default(),
         };
         let m = &metrics;
         registry.register("query_requests", "Queries answered, by route and HTTP status", m.queries.clone());
@@ -81,6 +84,7 @@ impl Metrics {
             m.id_conflicts.clone(),
         );
         registry.register("query_damaged", "Queries that failed because an object is damaged", m.damaged.clone());
+        m.column_cache.register("memory", registry);
         metrics
     }
 

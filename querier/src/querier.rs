@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use spanlake_catalog::Catalog;
+use spanlake_catalog::{Catalog, Deletion};
 use spanlake_model::{Tenant, TimeRange, TraceId};
 use spanlake_table::SqlEngine;
 use spanlake_traceql::Query;
@@ -17,7 +17,7 @@ use crate::engine::{
     TraceqlAnswer, TraceqlSearch,
 };
 use crate::error::Error;
-use crate::fetch::{Reads, Shared};
+use crate::fetch::{Reads, Shared, catalog_error};
 use crate::metrics::Metrics;
 use crate::search::{self, SearchAnswer, SearchRequest};
 use crate::trace::{self, TraceAnswer};
@@ -42,8 +42,8 @@ impl Querier {
     pub fn new(config: Config, catalog: Catalog, registry: &mut Registry) -> Self {
         let metrics = Metrics::new(registry);
         let admission = Admission::new(&config, metrics.clone());
-        let sql = SqlEngine::new(usize::try_from(config.max_query_memory.bytes()).unwrap_or(usize::MAX));
         let shared = Shared::new(config, catalog, metrics);
+        let sql = SqlEngine::sharing(Arc::clone(&shared.memory));
         Self { inner: Arc::new(Inner { shared, admission, sql }) }
     }
 
@@ -193,6 +193,20 @@ impl Querier {
             }
         })
         .await
+    }
+
+    /// Deletes traces of a tenant: every query that begins after this returns, in any process, shows nothing of them. The reason is
+    /// kept with them. Deleting again does no harm.
+    ///
+    /// Costs a PUT for the audit and a commit of the manifest.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::TooManyDeleted`] when too many wait for their removal from storage.
+    pub async fn delete_traces(&self, tenant: &Tenant, ids: &[TraceId], reason: &str) -> Result<Deletion, Error> {
+        let limit = self.config().query_timeout.get();
+        let work = self.inner.shared.catalog.delete_traces(tenant, ids, reason);
+        let done = tokio::time::timeout(limit, work).await.map_err(|_| Error::TimedOut { limit })?;
+        done.map_err(catalog_error)
     }
 
     /// Runs a query when its turn comes, inside the time allowed.

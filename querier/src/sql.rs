@@ -16,7 +16,6 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Place;
 use crate::error::Error;
-use crate::fetch::Reads;
 use crate::querier::{Querier, Running};
 use source::QuerySource;
 
@@ -102,9 +101,12 @@ impl Querier {
         bounds: Bounds,
     ) -> Result<(SchemaRef, Option<RecordBatch>, BoxStream<'static, Result<RecordBatch, SqlError>>), Error> {
         let failed = |error| failure(error, bounds.max_memory_bytes);
-        let blocks = Reads::new(&self.inner.shared).blocks(tenants, range.unwrap_or(TimeRange::ALL)).await?;
         let source = Arc::new(QuerySource::new(self.clone()));
-        let mut answer = self.inner.sql.query(source, Arc::from(blocks), sql).await.map_err(failed)?;
+        // Through the source: what is deleted is noted with the blocks.
+        let blocks = source.reads().blocks(tenants, range.unwrap_or(TimeRange::ALL)).await?;
+        let memory = source.memory();
+        let answer = self.inner.sql.query_within(source, Arc::from(blocks), sql, memory).await;
+        let mut answer = answer.map_err(failed)?;
         let first = answer.batches.next().await.transpose().map_err(failed)?;
         Ok((answer.schema, first, answer.batches))
     }

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use spanlake_block::Block;
 use spanlake_catalog::BlockRef;
 use spanlake_model::{Tenant, TimeRange, TraceId};
+use spanlake_table::Held;
 
 use crate::error::Error;
-use crate::fetch::{Reads, compute};
+use crate::fetch::Reads;
 use crate::merge::{Merged, TraceMerger};
 
 /// From this many spans on, putting a trace together is worth another thread.
 const INLINE_MERGE_SPANS: usize = 2_000;
 
 /// A trace as it was found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct TraceAnswer {
     /// Its spans, each once, grouped by resource and scope, in a fixed order. Empty when no block has the trace.
     pub trace: TracesData,
@@ -26,7 +28,12 @@ pub struct TraceAnswer {
     pub inspected_bytes: u64,
     /// Whether spans were left out because the trace is larger than [`crate::Config::max_trace_bytes`].
     pub truncated: bool,
+    /// The memory that the query is charged for it and for what is written of it.
+    pub(crate) held: Option<Arc<Held>>,
 }
+
+/// What a trace takes for each byte of it as protobuf: itself, and its text.
+const TRACE_MEMORY: u64 = 3;
 
 /// One row group that may hold rows of the trace.
 struct Piece {
@@ -46,7 +53,8 @@ pub(crate) async fn read(
     hint: Option<TimeRange>,
 ) -> Result<TraceAnswer, Error> {
     let blocks = reads.blocks(tenants, hint.unwrap_or(TimeRange::ALL)).await?;
-    let pieces: Vec<Vec<Piece>> = stream::iter(blocks)
+    let shown = blocks.into_iter().filter(|at| !reads.deleted(at).is_some_and(|deleted| deleted.contains(&id)));
+    let pieces: Vec<Vec<Piece>> = stream::iter(shown.collect::<Vec<_>>())
         .map(|at| async move {
             let block = reads.open(&at).await?;
             let piece = |row_group| Piece { at: at.clone(), block: Arc::clone(&block), row_group };
@@ -60,34 +68,42 @@ pub(crate) async fn read(
         stream::iter(pieces.into_iter().flatten())
             .map(|Piece { at, block, row_group }| async move {
                 let range = block.row_group_range(row_group);
-                reads.read(&at, vec![range], move |mut bytes| block.read_trace(row_group, bytes.remove(0), &id)).await
+                // As many bytes again for the rows that come of it: those of one trace, but maybe all.
+                let bytes = range.end - range.start;
+                let decode = move |mut bytes: Vec<Bytes>| block.read_trace(row_group, bytes.remove(0), &id);
+                reads.read(&at, vec![range], bytes, decode).await
             })
             .buffered(reads.width())
     );
     let mut merger = TraceMerger::new(reads.shared.config.max_trace_bytes.bytes());
+    let mut held: Option<Arc<Held>> = None;
     while let Some(rows) = rows.try_next().await? {
         let open;
-        (merger, open) = on_a_fitting_thread(rows.len(), move || {
+        (merger, open) = on_a_fitting_thread(reads, rows.len(), move || {
             let open = merger.add(rows);
             (merger, open)
         })
         .await?;
+        // What it held before is given back first.
+        drop(held.take());
+        held = Some(Arc::new(reads.hold(TRACE_MEMORY * merger.bytes())?));
         if !open {
             break;
         }
     }
     let kept_spans = merger.span_count();
     let Merged { trace, span_count, truncated, conflicts } =
-        on_a_fitting_thread(kept_spans, move || merger.finish()).await?;
+        on_a_fitting_thread(reads, kept_spans, move || merger.finish()).await?;
     let metrics = &reads.shared.metrics;
     metrics.id_conflicts.inc_by(conflicts);
     metrics.spans_returned.inc_by(span_count);
-    Ok(TraceAnswer { trace, span_count, inspected_bytes: reads.inspected_bytes(), truncated })
+    Ok(TraceAnswer { trace, span_count, inspected_bytes: reads.inspected_bytes(), truncated, held })
 }
 
 async fn on_a_fitting_thread<T: Send + 'static>(
+    reads: &Reads<'_>,
     span_count: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
-    if span_count < INLINE_MERGE_SPANS { Ok(work()) } else { compute(work).await }
+    if span_count < INLINE_MERGE_SPANS { Ok(work()) } else { reads.compute(work).await }
 }

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
+use std::time::Duration;
 
-use spanlake_model::ByteSize;
+use spanlake_model::{ByteSize, HumanDuration};
 use spanlake_storage::Store;
 use tracing_subscriber::EnvFilter;
 
@@ -11,6 +12,12 @@ use super::{Config, ListenAddress};
 
 /// The HTTP server's own least buffer.
 const MIN_HEADER_BYTES: ByteSize = ByteSize::kib(8);
+
+/// Longest time in which a snapshot is taken.
+const MAX_SNAPSHOT: Duration = Duration::from_secs(60);
+
+/// No writer is slower than this between storing an object and naming it in a manifest.
+const MIN_ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -44,9 +51,33 @@ pub fn contradictions(config: &Config) -> Vec<(Cow<'static, str>, String)> {
     if config.server.max_connections == 0 {
         found.push(("server.max_connections".into(), "at least one connection is needed".to_owned()));
     }
+    found.extend(of_section("compactor", ages(&config.compactor, config.querier.query_timeout)));
     found.extend(of_section("ingester", config.ingester.problems()));
     found.extend(of_section("otlp", config.otlp.receiver(config.tenancy.enabled).problems()));
     found
+}
+
+/// Ages at which the compactor deletes what a query, a commit or a writer could still need.
+fn ages(compactor: &spanlake_compactor::Config, query_timeout: HumanDuration) -> Vec<String> {
+    let spanlake_compactor::Config { l0_delete_grace, delete_grace, manifest_min_age, orphan_min_age, .. } = compactor;
+    let mut problems = Vec::new();
+    let queries = query_timeout.get().saturating_mul(2).saturating_add(MAX_SNAPSHOT);
+    if l0_delete_grace.get() < queries {
+        let seconds = queries.as_secs();
+        problems.push(format!(
+            "l0_delete_grace must be at least {seconds} s, twice `querier.query_timeout` and a minute: queries read what is deleted then"
+        ));
+    }
+    if delete_grace < l0_delete_grace {
+        problems.push("delete_grace must be at least `compactor.l0_delete_grace`".to_owned());
+    }
+    if manifest_min_age < delete_grace {
+        problems.push("manifest_min_age must be at least `compactor.delete_grace`".to_owned());
+    }
+    if orphan_min_age.get() < MIN_ORPHAN_AGE {
+        problems.push("orphan_min_age must be at least 1h: a merge may take as long until it is committed".to_owned());
+    }
+    problems
 }
 
 /// What a role says about its own section: sentences that begin with the name of the setting.

@@ -47,6 +47,8 @@ pub struct Config {
     pub querier: spanlake_querier::Config,
     /// How the set of live blocks is read.
     pub catalog: spanlake_catalog::Config,
+    /// What is kept of what was read.
+    pub cache: spanlake_cache::Config,
     /// Which blocks are to be merged.
     pub compactor: spanlake_compactor::Config,
     /// What is logged, and how.

@@ -269,3 +269,37 @@ fn a_log_level_that_is_none_is_a_mistake() {
         assert_eq!(problems(level), None, "{level}");
     }
 }
+
+#[test]
+fn objects_outlive_queries_and_writers() {
+    let problems = |file: &str| {
+        Written { file, ..Written::default() }.load().err().map(|problems| problems.to_string()).unwrap_or_default()
+    };
+    assert_eq!(problems("[querier]\nquery_timeout = \"2m\"\n"), "");
+    for (file, at_fault) in [
+        ("[querier]\nquery_timeout = \"121s\"\n", "l0_delete_grace"),
+        ("[compactor]\nl0_delete_grace = \"179s\"\n", "l0_delete_grace"),
+        ("[compactor]\ndelete_grace = \"4m\"\n", "delete_grace"),
+        ("[compactor]\nmanifest_min_age = \"30m\"\n", "manifest_min_age"),
+        ("[compactor]\norphan_min_age = \"59m\"\n", "orphan_min_age"),
+    ] {
+        let text = problems(file);
+        assert!(text.contains(&format!("{at_fault} must be at least")), "{file}{text}");
+    }
+}
+
+#[test]
+fn tenants_have_settings_of_their_own() {
+    let file = "[compactor]\nretention = \"7d\"\n[compactor.tenants.team-a]\nretention = \"30d\"\n";
+    let loaded = Written { file, ..Written::default() }.load().expect("no problem");
+    let nanos = |config: &Config, name| {
+        config.compactor.retention_nanos(&spanlake_model::Tenant::parse(name).expect("a name")) / 86_400_000_000_000
+    };
+    assert_eq!((nanos(&loaded.config, "team-a"), nanos(&loaded.config, "team-b")), (30, 7));
+    let text = print(&loaded).expect("printable");
+    let again = Written { file: &text, ..Written::default() }.load().expect("what is printed can be read");
+    assert_eq!((nanos(&again.config, "team-a"), nanos(&again.config, "team-b")), (30, 7));
+    let wrong = "[compactor.tenants.team-a]\nretentoin = \"30d\"\n";
+    let problems = Written { file: wrong, ..Written::default() }.load().expect_err("a problem");
+    assert!(problems.to_string().contains("retentoin"), "{problems}");
+}

@@ -11,6 +11,7 @@ mod roles;
 mod server;
 mod signals;
 mod welcome;
+mod windows;
 
 use std::pin::pin;
 use std::time::{Duration, Instant};

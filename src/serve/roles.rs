@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use prometheus_client::registry::Registry;
+use spanlake_cache::{RangeCache, TierMetrics};
 use spanlake_catalog::Catalog;
 use spanlake_compactor::Compactor;
 use spanlake_ingester::{Ingester, ReceiverConfig};
@@ -26,11 +27,16 @@ pub struct Roles {
 impl Roles {
     /// Makes the roles that the configuration asks for; nothing runs yet. Costs no request.
     pub fn new(config: &Config, store: &Store, registry: &mut Registry) -> Self {
-        let catalog = Catalog::new(store.clone(), config.catalog.clone());
-        catalog.register(registry);
         let plays = |role| config.roles.contains(role);
-        let querier_config =
-            spanlake_querier::Config { tenancy_enabled: config.tenancy.enabled, ..config.querier.clone() };
+        // Only queries read the same twice.
+        let ranges = if plays(Role::Querier) { ranges(&config.cache, registry) } else { RangeCache::default() };
+        let catalog = Catalog::with_cache(store.clone(), config.catalog.clone(), ranges);
+        catalog.register(registry);
+        let querier_config = spanlake_querier::Config {
+            tenancy_enabled: config.tenancy.enabled,
+            column_cache_bytes: config.cache.memory_bytes,
+            ..config.querier.clone()
+        };
         Self {
             ingester: plays(Role::Ingester).then(|| Ingester::new(config.ingester.clone(), catalog.clone(), registry)),
             querier: plays(Role::Querier).then(|| Querier::new(querier_config, catalog.clone(), registry)),
@@ -47,6 +53,20 @@ impl Roles {
             None => true,
         }
     }
+}
+
+/// The cache on disk, if one is set. One that cannot be opened costs time, so it keeps no process from starting.
+fn ranges(config: &spanlake_cache::Config, registry: &mut Registry) -> RangeCache {
+    if config.disk_path.as_os_str().is_empty() {
+        return RangeCache::default();
+    }
+    let metrics = TierMetrics::default();
+    metrics.register("disk", registry);
+    RangeCache::open(config, metrics).unwrap_or_else(|error| {
+        let path = config.disk_path.display();
+        tracing::error!(%error, %path, "the read cache cannot be opened (cache.disk_path): all is read from the store");
+        RangeCache::default()
+    })
 }
 
 /// The bound ports, before anything is served on them.

@@ -17,15 +17,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use super::windows::Windows;
 use crate::config::{ListenAddress, ServerConfig};
 
 /// HTTP/2 streams one connection may have open: OpenTelemetry's exporters use a handful, a Collector with many queues
 /// some dozens.
 const MAX_STREAMS_PER_CONNECTION: u32 = 256;
-/// What a client may send on one stream before it is read: a usual export request in one go.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-/// The same for all streams of a connection: bounds its memory.
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 /// How often a quiet HTTP/2 client is asked whether it is still there, and how long it may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -73,10 +70,8 @@ impl Listener {
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX));
-        let connections = Connections { builder: Arc::new(builder), router, idle_timeout, stopping };
+        let connections = Connections { builder, windows: Windows::new(), router, idle_timeout, stopping };
         let task = tokio::spawn(accept(self.listener, connections, limits.max_connections));
         Server { stop, task }
     }
@@ -104,7 +99,8 @@ impl Server {
 
 #[derive(Clone)]
 struct Connections {
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builder: auto::Builder<TokioExecutor>,
+    windows: Windows,
     router: Router,
     idle_timeout: Duration,
     stopping: watch::Receiver<bool>,
@@ -158,6 +154,11 @@ impl Connections {
         if !speaks {
             return;
         }
+        let window = self.windows.take();
+        self.builder
+            .http2()
+            .initial_stream_window_size(window.stream_bytes())
+            .initial_connection_window_size(window.connection_bytes());
         let service = TowerToHyperService::new(self.router);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {

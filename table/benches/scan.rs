@@ -113,7 +113,7 @@ async fn measure() -> Result<()> {
 
 /// The column of the key that most spans have of those that have no column in the first block.
 async fn long_tail(source: &Arc<dyn Source>, snapshot: &Snapshot) -> Result<String> {
-    let opened = source.open(&snapshot.blocks[0]).await?;
+    let opened = source.open(&snapshot.blocks.newest(1)[0]).await?;
     let own = opened.block.attribute_columns();
     let residual = opened.search.keys().iter().filter(|(key, _)| own.iter().all(|column| column.key != key.key));
     let most = residual.max_by_key(|(_, count)| *count).map(|(column, _)| column.clone());

@@ -32,8 +32,8 @@ pub async fn attribute_columns(
     snapshot: &Snapshot,
     limit: usize,
 ) -> Result<Vec<Column>, Error> {
-    let newest = &snapshot.blocks[..snapshot.blocks.len().min(MAX_DISCOVERY_BLOCKS)];
-    let total = attribute_counts(source, newest, |_| true).await?;
+    let newest = snapshot.blocks.newest(MAX_DISCOVERY_BLOCKS);
+    let total = attribute_counts(source, &newest, |_| true).await?;
     let mut ranked: Vec<(String, Column, u64)> =
         total.into_iter().map(|(column, count)| (column.field().name().clone(), column, count)).collect();
     ranked.sort_by(|a, b| (Reverse(a.2), &a.0).cmp(&(Reverse(b.2), &b.0)));

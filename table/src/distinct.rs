@@ -160,7 +160,8 @@ impl Distinct {
             let opened = opened?;
             let is_wanted = |id: &TraceId| self.traces.as_ref().is_none_or(|wanted| wanted.binary_search(id).is_ok());
             let before = pieces.len();
-            let summaries = opened.search.summaries().iter().filter(|summary| is_wanted(&summary.trace_id));
+            let shown = opened.hidden.shown(&opened.search).map(|(_, summary)| summary);
+            let summaries = shown.filter(|summary| is_wanted(&summary.trace_id));
             pieces.extend(summaries.map(|summary| Piece {
                 trace_id: summary.trace_id,
                 block: block as u32,

@@ -8,7 +8,7 @@
 use arrow_schema::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{InList, Like};
-use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, TableProviderFilterPushDown};
 use spanlake_block::{AttributeColumn, Column, Condition, Field, Literal, Op, Scope, ValueType};
 use spanlake_model::{TimeRange, TraceId};
 
@@ -17,6 +17,18 @@ use spanlake_model::{TimeRange, TraceId};
 pub(crate) struct Pushed {
     pub(crate) what: What,
     pub(crate) is_exact: bool,
+}
+
+impl Pushed {
+    /// What the engine is told of each filter that `push` decides as far as blocks can.
+    pub(crate) fn support(filters: &[&Expr], push: impl Fn(&Expr) -> Option<Self>) -> Vec<TableProviderFilterPushDown> {
+        let support = |filter: &&Expr| match push(filter) {
+            Some(Self { is_exact: true, .. }) => TableProviderFilterPushDown::Exact,
+            Some(_) => TableProviderFilterPushDown::Inexact,
+            None => TableProviderFilterPushDown::Unsupported,
+        };
+        filters.iter().map(support).collect()
+    }
 }
 
 /// What is pushed.

@@ -136,18 +136,19 @@ struct Merger {
 
 impl Merger {
     async fn open(source: Arc<dyn Source>, snapshot: &Snapshot, request: &TraceRequest) -> Result<Self, Error> {
-        let opened = open_all(&source, &snapshot.blocks).await?;
+        let blocks = snapshot.blocks.to_vec();
+        let opened = open_all(&source, &blocks).await?;
         let wanted: Option<Arc<[TraceId]>> = if request.conditions.is_empty() && request.range == TimeRange::ALL {
             None
         } else {
-            Some(candidates(&source, &snapshot.blocks, &opened, request).await?)
+            Some(candidates(&source, &blocks, &opened, request).await?)
         };
         let pieces: Vec<VecDeque<Piece>> = opened.iter().map(|opened| pieces(opened, wanted.as_deref())).collect();
         let shared = shared_traces(&pieces);
         let schema = Arc::new(Schema::new(request.columns.iter().map(Column::field).collect::<Vec<_>>()));
         let mut cursors = Vec::new();
         let mut next = BinaryHeap::new();
-        for (at, pieces) in snapshot.blocks.iter().zip(pieces) {
+        for (at, pieces) in blocks.iter().zip(pieces) {
             let Some(first) = pieces.front() else { continue };
             next.push(Reverse((first.trace_id, cursors.len())));
             let mut columns = request.columns.clone();
@@ -255,7 +256,7 @@ async fn matching(
     range: TimeRange,
 ) -> Result<Vec<TraceId>, Error> {
     let bytes = source.fetch(&at, &plan.ranges).await?;
-    let Opened { block, search } = &opened;
+    let Opened { block, search, .. } = &opened;
     let ordinals = block.matching_traces(search, &plan, bytes).map_err(|damage| Error::damaged(&at.key, damage))?;
     let matching = ordinals.iter().map(|ordinal| &search.summaries()[*ordinal as usize]);
     let touches = |summary: &&TraceSummary| {
@@ -267,7 +268,8 @@ async fn matching(
 
 fn pieces(opened: &Opened, wanted: Option<&[TraceId]>) -> VecDeque<Piece> {
     let is_wanted = |id: &TraceId| wanted.is_none_or(|wanted| wanted.binary_search(id).is_ok());
-    let summaries = opened.search.summaries().iter().filter(|summary| is_wanted(&summary.trace_id));
+    let shown = opened.hidden.shown(&opened.search).map(|(_, summary)| summary);
+    let summaries = shown.filter(|summary| is_wanted(&summary.trace_id));
     summaries.map(|summary| Piece { trace_id: summary.trace_id, span_count: summary.span_count as usize }).collect()
 }
 

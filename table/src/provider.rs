@@ -65,12 +65,7 @@ impl TableProvider for SpanTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let support = |filter: &&Expr| match self.push(filter) {
-            Some(Pushed { is_exact: true, .. }) => TableProviderFilterPushDown::Exact,
-            Some(_) => TableProviderFilterPushDown::Inexact,
-            None => TableProviderFilterPushDown::Unsupported,
-        };
-        Ok(filters.iter().map(support).collect())
+        Ok(Pushed::support(filters, |filter| self.push(filter)))
     }
 
     /// Chooses blocks by their time ranges. No requests: blocks are opened when the plan runs.

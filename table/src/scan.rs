@@ -78,7 +78,7 @@ pub(crate) fn scan_block(
 }
 
 fn plan(opened: &Opened, request: &Request, metrics: &ScanMetrics) -> Vec<Step> {
-    let Opened { block, search } = opened;
+    let Opened { block, search, .. } = opened;
     let plans = block.plan_scan(search, &request.conditions);
     let steps: Vec<Step> = match &request.traces {
         None => plans.into_iter().map(|plan| Step { plan, rows: None }).collect(),
@@ -135,7 +135,7 @@ async fn read_row_group(
     request: Arc<Request>,
     metrics: ScanMetrics,
 ) -> Result<Option<Found>, Error> {
-    let Opened { block, search } = &opened;
+    let Opened { block, search, hidden } = &opened;
     let Step { plan, rows: known } = step;
     let damaged = |damage| Error::damaged(&at.key, damage);
     let filter_bytes = source.fetch(&at, &plan.ranges).await?;
@@ -144,6 +144,7 @@ async fn read_row_group(
     if let Some(known) = known {
         rows = common(&rows, &known);
     }
+    hidden.retain_shown(search, &mut rows);
     if let Some(distinct) = request.distinct.as_ref().filter(|_| !rows.is_empty()) {
         rows = distinct.retain(&at, &opened, plan.row_group, rows).await?;
     }

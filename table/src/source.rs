@@ -10,9 +10,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use spanlake_block::{Block, SearchIndex};
-use spanlake_catalog::{BlockRef, Catalog};
+use spanlake_catalog::{BlockRef, Catalog, DeletedTraces};
 
 use crate::error::Error;
+use crate::hidden::HiddenTraces;
 
 /// A block with everything that is needed to plan a scan of it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Opened {
     pub block: Arc<Block>,
     /// Its search index.
     pub search: Arc<SearchIndex>,
+    /// Its traces that are deleted.
+    pub hidden: HiddenTraces,
 }
 
 /// Reads blocks. Dropping a future stops its work.
@@ -43,12 +46,18 @@ pub trait Source: fmt::Debug + Send + Sync {
 #[derive(Debug, Clone)]
 pub struct CatalogSource {
     catalog: Catalog,
+    deleted: DeletedTraces,
 }
 
 impl CatalogSource {
-    /// Reads blocks of this catalog. No requests.
+    /// Reads blocks of this catalog, and shows every trace. No requests.
     pub fn new(catalog: Catalog) -> Self {
-        Self { catalog }
+        Self::hiding(catalog, DeletedTraces::default())
+    }
+
+    /// Reads blocks of this catalog, and hides the traces that a snapshot of their tenant says are deleted. No requests.
+    pub fn hiding(catalog: Catalog, deleted: DeletedTraces) -> Self {
+        Self { catalog, deleted }
     }
 }
 
@@ -59,7 +68,8 @@ impl Source for CatalogSource {
         // The index first: it brings the block along.
         let search = self.catalog.open_search(at).await?;
         let block = self.catalog.open_block(at).await?;
-        Ok(Opened { block, search })
+        let hidden = HiddenTraces::of(&block, &search, &self.deleted);
+        Ok(Opened { block, search, hidden })
     }
 
     /// One ranged GET for each group of near ranges, as [`Store::get_ranges`](spanlake_storage::Store::get_ranges) joins them;
@@ -68,6 +78,6 @@ impl Source for CatalogSource {
         if ranges.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(self.catalog.store().get_ranges(&at.key, ranges).await?)
+        Ok(self.catalog.read_ranges(at, ranges).await?)
     }
 }

@@ -5,7 +5,6 @@
 
 mod attributes;
 mod error;
-mod memory;
 mod planning;
 mod push;
 mod text;
@@ -35,9 +34,9 @@ pub use error::{ReadFailure, SqlError};
 pub use planning::MAX_SQL_DEPTH;
 pub use text::{MAX_SQL_BYTES, MAX_SQL_WORDS};
 
+use crate::memory::{ProcessMemory, QueryMemory};
 use crate::shape::TIME_ZONE;
 use crate::source::Source;
-use memory::ProcessMemory;
 use traces::TraceView;
 use view::BlockView;
 
@@ -110,12 +109,17 @@ impl SqlEngine {
     /// telling copies of spans apart, one of them at most a quarter of that. Column chunks being decoded are not counted:
     /// their number is bounded by the scan.
     pub fn new(max_memory_bytes: usize) -> Self {
-        Self { memory: ProcessMemory::new(max_memory_bytes), threads: Arc::default() }
+        Self::sharing(ProcessMemory::new(max_memory_bytes))
+    }
+
+    /// An engine that shares its bound on memory with others.
+    pub fn sharing(memory: Arc<ProcessMemory>) -> Self {
+        Self { memory, threads: Arc::default() }
     }
 
     /// Bytes that running queries hold.
     pub fn memory_bytes(&self) -> usize {
-        self.memory.used()
+        self.memory.used_bytes()
     }
 
     /// Plans a query over the blocks and starts it. Of copies of a span that lie in several blocks, the one in the first
@@ -133,6 +137,20 @@ impl SqlEngine {
         blocks: Arc<[BlockRef]>,
         sql: &str,
     ) -> Result<SqlAnswer, SqlError> {
+        self.query_within(source, blocks, sql, self.memory.query()).await
+    }
+
+    /// As [`SqlEngine::query`], for a query that holds other memory beside.
+    ///
+    /// # Errors
+    /// [`SqlError`].
+    pub async fn query_within(
+        &self,
+        source: Arc<dyn Source>,
+        blocks: Arc<[BlockRef]>,
+        sql: &str,
+        memory: Arc<QueryMemory>,
+    ) -> Result<SqlAnswer, SqlError> {
         let looked = text::look(sql)?;
         let attributes = attributes::columns(&source, &blocks, &looked).await?;
         let mut span_columns = view::span_columns();
@@ -145,7 +163,7 @@ impl SqlEngine {
         let traces = TraceView::new(Arc::clone(&source), Arc::clone(&blocks));
         views.register_table("traces".to_owned(), Arc::new(traces))?;
 
-        let state = self.session(views)?;
+        let state = self.session(views, memory)?;
         let context = state.task_ctx();
         let plan = planning::plan(state, sql.to_owned()).await?;
         let schema = plan.schema();
@@ -174,14 +192,14 @@ impl SqlEngine {
     }
 
     /// A session that sees the views and nothing else: no files, no other catalogs.
-    fn session(&self, views: MemorySchemaProvider) -> Result<SessionState, SqlError> {
+    fn session(&self, views: MemorySchemaProvider, memory: Arc<QueryMemory>) -> Result<SessionState, SqlError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema("spanlake", "public")
             .with_information_schema(true)
             .with_target_partitions(threads);
         config.options_mut().execution.time_zone = Some(TIME_ZONE.to_owned());
-        let pool: Arc<dyn MemoryPool> = self.memory.query();
+        let pool: Arc<dyn MemoryPool> = memory;
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(pool)
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))

@@ -116,7 +116,7 @@ impl Reader {
     }
 
     async fn snapshot(&self) -> Result<Vec<BlockRef>, Error> {
-        Ok(self.catalog.snapshot(&self.tenant).await.map_err(failed)?.blocks.clone())
+        Ok(self.catalog.snapshot(&self.tenant).await.map_err(failed)?.blocks.to_vec())
     }
 
     /// One wave for the tails that are not cached, one for the row groups. Returns the number of spans found.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use spanlake_block::{WriteOptions, Written, write_block};
 use spanlake_otlp::Batch;
 
-use super::cheapest;
 use super::report::{Stage, WriteStage};
+use super::{Cost, cheapest};
 use crate::Error;
 
 /// Writes the batches as blocks of about `flush` spans, or as one block.
@@ -18,6 +18,12 @@ pub(super) fn write(batches: &[Batch], flush: Option<usize>, repeat: u32) -> Res
     })?;
     let span_count: u64 = blocks.iter().map(|block| block.meta.span_count).sum();
     let name = flush.map_or_else(|| "write one block".to_owned(), |flush| format!("write blocks of {flush}"));
+    let stage = stage(name, cost, span_count, &blocks);
+    Ok((blocks, stage))
+}
+
+/// What it cost to read so many spans and write these blocks of them.
+pub(super) fn stage(name: String, cost: Cost, span_count: u64, blocks: &[Written]) -> WriteStage {
     let object_bytes = blocks.iter().map(|block| block.meta.object_bytes).sum();
     let (mut columns, mut indexes) = (BTreeMap::new(), BTreeMap::new());
     let mut footer_bytes = 0;
@@ -31,16 +37,15 @@ pub(super) fn write(batches: &[Batch], flush: Option<usize>, repeat: u32) -> Res
         footer_bytes += report.footer_bytes;
     }
     indexes.insert("Parquet footer".to_owned(), footer_bytes);
-    let stage = WriteStage {
+    WriteStage {
         cost: Stage::new(name, cost, span_count),
         block_count: blocks.len(),
-        stored_span_count: span_count,
+        stored_span_count: blocks.iter().map(|block| block.meta.span_count).sum(),
         object_bytes,
         duplicate_count: blocks.iter().map(|block| block.report.duplicate_count).sum(),
         columns,
         indexes,
-    };
-    Ok((blocks, stage))
+    }
 }
 
 /// Runs of batches with at least `flush` spans each, except the last.

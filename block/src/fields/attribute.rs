@@ -36,7 +36,7 @@ pub(super) fn read<'b>(
     if residual {
         mixed.add_residual(key, column(rows.root(schema::ATTRIBUTES_REST))?)?;
     }
-    Ok(RowValues::Coded { codes: mixed.codes, values: mixed.values.into() })
+    Ok(RowValues::Coded { codes: mixed.codes.into(), values: mixed.values.into() })
 }
 
 fn alone(value_type: ValueType, array: &ArrayRef) -> Result<RowValues, Damage> {
@@ -66,7 +66,7 @@ impl Mixed {
             RowValues::Texts { codes, texts } => {
                 let first = self.values.len() as u32;
                 self.values.extend((0..texts.len()).map(|at| AttributeValue::Text(Arc::from(texts.value(at)))));
-                for (code, own) in self.codes.iter_mut().zip(codes).filter(|(_, own)| *own != NIL) {
+                for (code, own) in self.codes.iter_mut().zip(codes.iter()).filter(|(_, own)| **own != NIL) {
                     *code = first + own;
                 }
             }

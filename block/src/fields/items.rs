@@ -34,7 +34,7 @@ pub(super) fn values(
     let Some(lists) = lists else { return Ok(RowValues::nil(row_count)) };
     let items = lists.values().as_struct_opt().ok_or_else(|| wrong_type("of items"))?;
     let read = Reader::new(items, field)?;
-    let mut codes = Vec::with_capacity(row_count);
+    let mut codes: Vec<u32> = Vec::with_capacity(row_count);
     let mut values = Vec::new();
     let offsets = lists.value_offsets();
     for row in 0..lists.len() {
@@ -49,7 +49,7 @@ pub(super) fn values(
             values.len() as u32 - 1
         }));
     }
-    Ok(RowValues::Coded { codes, values: values.into() })
+    Ok(RowValues::Coded { codes: codes.into(), values: values.into() })
 }
 
 /// Reads one field of items.

@@ -7,7 +7,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
 /// Fetched ranges by their offset in the object. Cheap to clone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fetched {
     object_bytes: u64,
     ranges: Vec<(u64, Bytes)>,

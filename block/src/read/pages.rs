@@ -192,6 +192,16 @@ impl Shape {
         Ok(Some((page.buffer().clone(), num_values as usize)))
     }
 
+    /// The pages of one column chunk, from its dictionary on.
+    pub(crate) fn chunk_pages(
+        &self,
+        row_group: usize,
+        leaf: usize,
+        fetched: &Fetched,
+    ) -> Result<impl PageReader + use<>> {
+        RowGroupPages { footer: &self.footer, row_group, fetched: Arc::new(fetched.clone()) }.pages(leaf)
+    }
+
     /// Reads rows of a row group: all columns, or those of some leaves.
     pub(crate) fn reader(
         &self,

@@ -25,6 +25,37 @@ pub struct SearchIndex {
     item_keys: ItemKeys,
 }
 
+/// The section of span attribute keys.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// Each key and scalar type with how many spans have it.
+    pub(crate) keys: Vec<(AttributeColumn, u64)>,
+    /// For each key of the residual column, the row groups where it occurs, ascending.
+    pub(crate) residual_keys: HashMap<String, Vec<u32>>,
+}
+
+impl Keys {
+    /// Reads the section.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Damage> {
+        let mut reader = Reader::new("keys", bytes);
+        let keys = (0..reader.count(3)?)
+            .map(|_| {
+                let [number] = reader.array()?;
+                let value_type =
+                    ValueType::from_number(number).ok_or_else(|| Damage::new("keys", "a value type is unknown"))?;
+                Ok((AttributeColumn { key: reader.text()?.to_owned(), value_type }, reader.varint()?))
+            })
+            .collect::<Result<Vec<_>, Damage>>()?;
+        let residual_count = reader.count(2)?;
+        let mut residual_keys = HashMap::with_capacity(residual_count);
+        for _ in 0..residual_count {
+            let key = reader.text()?.to_owned();
+            residual_keys.insert(key, reader.ascending()?);
+        }
+        Ok(Self { keys, residual_keys })
+    }
+}
+
 impl Block {
     /// Where the search index lies in the object.
     pub fn search_range(&self) -> std::ops::Range<u64> {
@@ -56,22 +87,7 @@ impl SearchIndex {
         let value_filters =
             (0..reader.count(1)?).map(|_| Filter::read(reader.bytes()?)).collect::<Result<Vec<_>, _>>()?;
 
-        let bytes = sections.get(Kind::Keys)?;
-        let mut reader = Reader::new("keys", &bytes);
-        let keys = (0..reader.count(3)?)
-            .map(|_| {
-                let [number] = reader.array()?;
-                let value_type =
-                    ValueType::from_number(number).ok_or_else(|| Damage::new("keys", "a value type is unknown"))?;
-                Ok((AttributeColumn { key: reader.text()?.to_owned(), value_type }, reader.varint()?))
-            })
-            .collect::<Result<Vec<_>, Damage>>()?;
-        let residual_count = reader.count(2)?;
-        let mut residual_keys = HashMap::with_capacity(residual_count);
-        for _ in 0..residual_count {
-            let key = reader.text()?.to_owned();
-            residual_keys.insert(key, reader.ascending()?);
-        }
+        let Keys { keys, residual_keys } = Keys::read(&sections.get(Kind::Keys)?)?;
 
         let sets = sections.get(Kind::ResourceSets)?;
         let mut reader = Reader::new("resource sets", &sets);

@@ -174,9 +174,9 @@ fn list(
 }
 
 /// The events of the range's rows; `events` may hold several of one row. Their keys and names go to `keys` too.
-pub(crate) fn events<'a>(
-    events: &Sparse<&'a [u8]>,
-    keys: &mut ItemKeysWriter<'a>,
+pub(crate) fn events(
+    events: &Sparse<&[u8]>,
+    keys: &mut ItemKeysWriter,
     range: &Range<u32>,
 ) -> Result<ArrayRef, ArrowError> {
     let at = within(&events.rows, range);
@@ -212,9 +212,9 @@ pub(crate) fn events<'a>(
 }
 
 /// The links of the range's rows; `links` may hold several of one row. Their keys go to `keys` too.
-pub(crate) fn links<'a>(
-    links: &Sparse<&'a [u8]>,
-    keys: &mut ItemKeysWriter<'a>,
+pub(crate) fn links(
+    links: &Sparse<&[u8]>,
+    keys: &mut ItemKeysWriter,
     range: &Range<u32>,
 ) -> Result<ArrayRef, ArrowError> {
     let at = within(&links.rows, range);

@@ -138,6 +138,11 @@ impl<'a> Gathered<'a> {
         }
     }
 
+    /// Whether a dictionary would save nothing.
+    pub(crate) fn hardly_repeats(&self) -> bool {
+        self.distinct_count * 2 > self.rows.len() as u64
+    }
+
     /// Columns are ordered by key, then by type.
     fn order(&self) -> (&'a str, ValueType) {
         (self.key, self.value_type)

@@ -61,7 +61,7 @@ mod tests {
         let mut order = Order::default();
         for trace in traces {
             order.trace_starts.push(order.rows.len() as u32);
-            order.rows.extend(trace.iter().map(|_| Row { batch: 0, span: 0, parent_distance: 0, descendant_count: 0 }));
+            order.rows.extend(trace.iter().map(|_| Row { at: (0, 0), parent_distance: 0, descendant_count: 0 }));
         }
         let options =
             WriteOptions { row_group_rows: most_rows, row_group_bytes: most_bytes, ..WriteOptions::default() };
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_row_that_fits_no_row_group_is_refused() {
         let order = Order {
-            rows: vec![Row { batch: 0, span: 0, parent_distance: 0, descendant_count: 0 }],
+            rows: vec![Row { at: (0, 0), parent_distance: 0, descendant_count: 0 }],
             trace_starts: vec![0],
             duplicate_count: 0,
         };

@@ -6,19 +6,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::attributes::Split;
 use super::rows::Rows;
-use crate::schema::AttributeColumn;
 use crate::section::Writer;
-
-/// The attribute columns, in column order: key and type.
-pub(crate) fn write_columns(columns: &[AttributeColumn]) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.varint(columns.len() as u64);
-    for column in columns {
-        out.raw(&[column.value_type as u8]);
-        out.bytes(column.key.as_bytes());
-    }
-    out.0
-}
 
 /// Every key and type with the number of its values; then every key of the residual column with its row groups.
 pub(crate) fn write_keys(split: &Split<'_>, row_groups: &[Range<u32>]) -> Vec<u8> {

@@ -3,6 +3,7 @@
 mod arrays;
 mod attributes;
 mod cut;
+mod finish;
 mod keys;
 mod options;
 mod order;
@@ -10,7 +11,6 @@ mod origins;
 mod rows;
 mod value_filters;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -18,27 +18,27 @@ use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowWriterOptions, compute_leaves};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::RowGroupMetaData;
 use spanlake_model::TraceId;
 use spanlake_otlp::Batch;
 
 pub use options::WriteOptions;
 
-use crate::directory::{Directory, ID_STRIDE, RowGroup};
 use crate::filter::{self, Filter};
 use crate::item_keys::ItemKeysWriter;
 use crate::schema::{self, AttributeColumn};
-use crate::section::{Kind, write_sections};
 use crate::summary::{SummarySpan, SummaryWriter};
-use crate::{BlockMeta, FORMAT_VERSION, MAX_ROWS, SEARCH_MAGIC, TAIL_MAGIC};
+use crate::{BlockMeta, MAX_ROWS};
 use cut::cut_row_groups;
+pub(crate) use finish::{Indexes, RowGroupFacts, finish};
+pub(crate) use order::{Links, Row, Tree};
 use order::{Order, order};
 use origins::Origins;
+pub(crate) use origins::{resource_text, scope_text, service_name, write_all};
 use rows::Rows;
-use value_filters::ValueFilters;
+pub(crate) use value_filters::{ValueFilters, ValueSet, name_seed};
 
 /// Status code ERROR of OpenTelemetry.
-const STATUS_ERROR: i32 = 2;
+pub(crate) const STATUS_ERROR: i32 = 2;
 
 /// A block, ready to be stored.
 #[derive(Debug, Clone)]
@@ -121,7 +121,8 @@ pub fn write_block(batches: &[Batch], options: &WriteOptions) -> Result<Written,
         .collect();
 
     let schema: SchemaRef = Arc::new(schema::schema(&columns));
-    let properties = options.properties(&split.columns);
+    let plain = split.columns.iter().zip(&columns).filter(|(gathered, _)| gathered.hardly_repeats());
+    let properties = options.properties(plain.map(|(_, column)| column));
     let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), writer_options)?;
     let (mut writer, columns_of) = writer.into_serialized_writer()?;
@@ -146,83 +147,31 @@ pub fn write_block(batches: &[Batch], options: &WriteOptions) -> Result<Written,
     }
     writer.flush()?;
 
-    let search_sections = [
-        (Kind::Summaries, summaries(&rows, &order, &origins)),
-        (Kind::ValueFilters, filters.write()),
-        (Kind::Keys, keys::write_keys(&split, &row_groups)),
-        (Kind::ResourceSets, keys::write_resource_sets(&rows, origins.resource_count(), &row_groups)),
-        (Kind::ItemKeys, item_keys.finish()),
-    ];
-    let mut index_bytes = Vec::new();
-    let search = write_sections(SEARCH_MAGIC, &search_sections, &mut index_bytes)?;
-    let directory = Directory {
-        search_crc32c: crc32c::crc32c(&search),
-        row_groups: row_groups
-            .iter()
-            .zip(writer.flushed_row_groups())
-            .map(|(range, stored)| describe_row_group(&rows, range, stored, writer.inner()))
-            .collect(),
-    };
-    let tail_sections = [
-        (Kind::Directory, directory.write()),
-        (Kind::TraceFilter, trace_filter(&rows, &order, options.trace_filter_bits)),
-        (Kind::Resources, origins.write_resources()),
-        (Kind::Scopes, origins.write_scopes()),
-        (Kind::AttributeColumns, keys::write_columns(&columns)),
-    ];
-    let tail_head = write_sections(TAIL_MAGIC, &tail_sections, &mut index_bytes)?;
-    let column_bytes = column_bytes(writer.flushed_row_groups());
-
-    let search_offset = writer.inner().len() as u64;
-    writer.write_all(&search)?;
-    writer.write_all(&tail_head)?;
-    let bytes = Bytes::from(writer.into_inner()?);
-    let tail_offset = search_offset + search.len() as u64;
-    let object_bytes = bytes.len() as u64;
-    let report = WriteReport {
-        column_bytes,
-        index_bytes,
-        footer_bytes: object_bytes - tail_offset - tail_head.len() as u64,
-        duplicate_count: order.duplicate_count,
-    };
-    let meta = BlockMeta {
-        format_version: FORMAT_VERSION,
+    let row_groups_described = row_groups.iter().zip(writer.flushed_row_groups()).map(|(range, stored)| {
+        let at = range.start as usize..range.end as usize;
+        let facts = RowGroupFacts {
+            trace_ids: &rows.trace_ids[at.clone()],
+            starts: &rows.starts[at.clone()],
+            durations: &rows.durations[at],
+        };
+        facts.describe(stored, writer.inner())
+    });
+    let indexes = Indexes {
         level: options.level,
-        span_count: order.rows.len() as u64,
+        row_groups: row_groups_described.collect(),
         trace_count: order.trace_starts.len() as u64,
-        min_start_unix_nanos: directory.row_groups.iter().map(|group| group.min_start_unix_nanos).min().unwrap_or(0),
-        max_end_unix_nanos: directory.row_groups.iter().map(|group| group.max_end_unix_nanos).max().unwrap_or(0),
-        object_bytes,
-        search_offset,
-        tail_offset,
-        tail_crc32c: crc32c::crc32c(&bytes[tail_offset as usize..]),
+        duplicate_count: order.duplicate_count,
+        summaries: summaries(&rows, &order, &origins),
+        value_filters: filters.write(),
+        keys: keys::write_keys(&split, &row_groups),
+        resource_sets: keys::write_resource_sets(&rows, origins.resource_count(), &row_groups),
+        item_keys: item_keys.finish(),
+        trace_filter: trace_filter(&rows, &order, options.trace_filter_bits),
+        resources: origins.write_resources(),
+        scopes: origins.write_scopes(),
+        attribute_columns: schema::write_columns(columns.iter()),
     };
-    Ok(Written { bytes, meta, report })
-}
-
-fn describe_row_group(rows: &Rows<'_>, range: &Range<u32>, stored: &RowGroupMetaData, object: &[u8]) -> RowGroup {
-    let at = range.start as usize..range.end as usize;
-    let ends = at.clone().map(|row| rows.starts[row].saturating_add(rows.durations[row].max(0) as u64));
-    let durations = || rows.durations[at.clone()].iter().copied();
-    let chunk_crc32c = stored
-        .columns()
-        .iter()
-        .map(|chunk| {
-            let (start, len) = chunk.byte_range();
-            crc32c::crc32c(&object[start as usize..(start + len) as usize])
-        })
-        .collect();
-    RowGroup {
-        row_count: range.end - range.start,
-        first_trace_id: TraceId(rows.trace_ids[at.start]),
-        last_trace_id: TraceId(rows.trace_ids[at.end - 1]),
-        min_start_unix_nanos: rows.starts[at.clone()].iter().copied().min().unwrap_or(0),
-        max_end_unix_nanos: ends.max().unwrap_or(0),
-        min_duration_nanos: durations().min().unwrap_or(0),
-        max_duration_nanos: durations().max().unwrap_or(0),
-        stride_trace_ids: at.step_by(ID_STRIDE).map(|row| TraceId(rows.trace_ids[row])).collect(),
-        chunk_crc32c,
-    }
+    finish(writer, indexes)
 }
 
 fn summaries(rows: &Rows<'_>, order: &Order, origins: &Origins<'_>) -> Vec<u8> {
@@ -252,17 +201,4 @@ fn trace_filter(rows: &Rows<'_>, order: &Order, bits: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     filter.write(&mut bytes);
     bytes
-}
-
-fn column_bytes(row_groups: &[RowGroupMetaData]) -> Vec<(String, u64)> {
-    let mut column_bytes: Vec<(String, u64)> = Vec::new();
-    for (g, group) in row_groups.iter().enumerate() {
-        for (c, chunk) in group.columns().iter().enumerate() {
-            if g == 0 {
-                column_bytes.push((chunk.column_path().string(), 0));
-            }
-            column_bytes[c].1 += chunk.compressed_size() as u64;
-        }
-    }
-    column_bytes
 }

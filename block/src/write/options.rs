@@ -6,7 +6,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 
 use super::attributes::{Gathered, Values};
-use crate::schema::{self, AttributeColumn};
+use crate::schema::{self, AttributeColumn, ValueType};
 
 /// Choices of the writer, with the values that measured best as defaults.
 #[derive(Debug, Clone)]
@@ -55,10 +55,15 @@ impl Default for WriteOptions {
 const DICTIONARY_PAGE_BYTES: usize = 256 * 1024;
 
 impl WriteOptions {
+    /// Whether so many values in so many rows are enough for a column of their own.
+    pub(crate) fn is_frequent(&self, count: u64, row_count: u64) -> bool {
+        count >= self.min_values as u64 && count.saturating_mul(self.min_density as u64) >= row_count
+    }
+
     /// How much a column of its own is worth to a key, or nothing if it is too rare.
     pub(crate) fn worth(&self, gathered: &Gathered<'_>, row_count: usize) -> Option<u64> {
         let count = gathered.rows.len();
-        if count < self.min_values || count * self.min_density < row_count {
+        if !self.is_frequent(count as u64, row_count as u64) {
             return None;
         }
         let value_bytes = match &gathered.values {
@@ -69,8 +74,8 @@ impl WriteOptions {
         Some(value_bytes + (gathered.key.len() * count) as u64)
     }
 
-    /// How Parquet writes each column.
-    pub(crate) fn properties(&self, attributes: &[Gathered<'_>]) -> WriterProperties {
+    /// How Parquet writes each column; `plain` are attribute columns whose values hardly repeat.
+    pub(crate) fn properties<'a>(&self, plain: impl Iterator<Item = &'a AttributeColumn>) -> WriterProperties {
         let zstd = ZstdLevel::try_new(self.zstd_level).unwrap_or_default();
         let column = |name: &str| ColumnPath::new(vec![name.to_owned()]);
         let version = KeyValue::new("spanlake.format_version".to_owned(), crate::FORMAT_VERSION.to_string());
@@ -102,15 +107,12 @@ impl WriteOptions {
                 .set_column_dictionary_enabled(column(name), false)
                 .set_column_encoding(column(name), Encoding::PLAIN);
         }
-        for gathered in attributes {
-            let path =
-                column(&AttributeColumn { key: gathered.key.to_owned(), value_type: gathered.value_type }.name());
+        for attribute in plain {
             // A dictionary of values that hardly repeat is written, and then written again without it.
-            if gathered.distinct_count * 2 > gathered.rows.len() as u64 {
-                builder = builder.set_column_dictionary_enabled(path.clone(), false);
-                if matches!(gathered.values, Values::String(_)) {
-                    builder = builder.set_column_encoding(path, Encoding::PLAIN);
-                }
+            let path = column(&attribute.name());
+            builder = builder.set_column_dictionary_enabled(path.clone(), false);
+            if attribute.value_type == ValueType::String {
+                builder = builder.set_column_encoding(path, Encoding::PLAIN);
             }
         }
         builder.build()

@@ -59,8 +59,9 @@ impl<'a> Origins<'a> {
         let mut is_new_resource = vec![true; self.resources.len()];
         let mut is_new_scope = vec![true; self.scopes.len()];
         let row_bytes = order.rows.iter().map(|row| {
-            let entry = &batches[row.batch as usize].spans[row.span as usize];
-            let (resource, scope) = self.of(row.batch, entry.group);
+            let (batch, span) = row.at;
+            let entry = &batches[batch as usize].spans[span as usize];
+            let (resource, scope) = self.of(batch, entry.group);
             let mut bytes = entry.span.len();
             for (number, is_new, all) in [
                 (resource as usize, &mut is_new_resource, &self.resources),
@@ -82,16 +83,7 @@ impl<'a> Origins<'a> {
 
     /// `service.name` of each resource, where it is a string.
     pub(crate) fn services(&self) -> Vec<Option<&'a str>> {
-        let service = |(bytes, _): &(&'a [u8], &str)| {
-            resource_fields(bytes).find_map(|field| match field {
-                ResourceField::Attribute(attribute) if attribute.key == "service.name" => match attribute.value {
-                    ValueRef::String(name) => Some(name),
-                    _ => None,
-                },
-                _ => None,
-            })
-        };
-        self.resources.iter().map(service).collect()
+        self.resources.iter().map(|(bytes, _)| service_name(bytes)).collect()
     }
 
     /// Places each text at the first row that has its number.
@@ -120,17 +112,30 @@ impl<'a> Origins<'a> {
     }
 }
 
-fn write_all(all: &[(&[u8], &str)]) -> Vec<u8> {
+/// `service.name` of a resource, where it is a string.
+pub(crate) fn service_name(resource: &[u8]) -> Option<&str> {
+    resource_fields(resource).find_map(|field| match field {
+        ResourceField::Attribute(attribute) if attribute.key == "service.name" => match attribute.value {
+            ValueRef::String(name) => Some(name),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// The section of resources or scopes: each as its OTLP protobuf bytes and its schema URL.
+pub(crate) fn write_all<B: AsRef<[u8]>, T: AsRef<str>>(all: &[(B, T)]) -> Vec<u8> {
     let mut out = Writer::default();
     out.varint(all.len() as u64);
     for (message, schema_url) in all {
-        out.bytes(message);
-        out.bytes(schema_url.as_bytes());
+        out.bytes(message.as_ref());
+        out.bytes(schema_url.as_ref().as_bytes());
     }
     out.0
 }
 
-fn resource_text(bytes: &[u8], schema_url: &str) -> String {
+/// A resource as JSON text.
+pub(crate) fn resource_text(bytes: &[u8], schema_url: &str) -> String {
     let mut attributes = Vec::new();
     let mut dropped_attributes_count = 0;
     for field in resource_fields(bytes) {
@@ -145,7 +150,8 @@ fn resource_text(bytes: &[u8], schema_url: &str) -> String {
     finish_text(out, dropped_attributes_count, schema_url)
 }
 
-fn scope_text(bytes: &[u8], schema_url: &str) -> String {
+/// A scope as JSON text.
+pub(crate) fn scope_text(bytes: &[u8], schema_url: &str) -> String {
     let (mut name, mut version) = ("", "");
     let mut attributes = Vec::new();
     let mut dropped_attributes_count = 0;

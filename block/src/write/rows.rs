@@ -57,9 +57,9 @@ impl<'a> Rows<'a> {
         for group in row_groups {
             for at in group.clone() {
                 let row = &order.rows[at as usize];
-                let batch = &batches[row.batch as usize];
-                let entry = &batch.spans[row.span as usize];
-                let (resource_id, scope_id) = origins.of(row.batch, entry.group);
+                let (batch, span) = row.at;
+                let entry = &batches[batch as usize].spans[span as usize];
+                let (resource_id, scope_id) = origins.of(batch, entry.group);
                 rows.trace_ids.push(entry.trace_id.0);
                 rows.span_ids.push(entry.span_id.0);
                 rows.starts.push(entry.start_unix_nanos);
@@ -70,13 +70,7 @@ impl<'a> Rows<'a> {
                 rows.parent_distances.push(row.parent_distance);
                 rows.descendant_counts.push(row.descendant_count as i32);
                 let parent_in_group = row.parent_distance > 0 && at - row.parent_distance >= group.start;
-                rows.read_span(
-                    at,
-                    span_bytes(batches, (row.batch, row.span)),
-                    parent_in_group,
-                    &mut attributes,
-                    filters,
-                );
+                rows.read_span(at, span_bytes(batches, row.at), parent_in_group, &mut attributes, filters);
             }
             filters.end_row_group(group.end);
         }
@@ -161,7 +155,7 @@ impl<'a> Rows<'a> {
         index: usize,
         split: &Split<'a>,
         origins: &Origins<'a>,
-        item_keys: &mut ItemKeysWriter<'a>,
+        item_keys: &mut ItemKeysWriter,
         range: &Range<u32>,
     ) -> Result<ArrayRef, ArrowError> {
         let at = range.start as usize..range.end as usize;

@@ -29,10 +29,32 @@ impl Hasher for AsItIs {
 
 type HashSet = hashbrown::HashSet<u64, BuildHasherDefault<AsItIs>>;
 
+/// The distinct value hashes of a row group.
+#[derive(Default)]
+pub(crate) struct ValueSet(HashSet);
+
+impl ValueSet {
+    /// Adds a value under its seed; whether it is new to the row group (a value too long to add counts as new).
+    pub(crate) fn insert(&mut self, seed: u64, value: ValueRef<'_>) -> bool {
+        value_hash::value(seed, value).is_none_or(|hash| self.0.insert(hash))
+    }
+
+    fn take_filter(&mut self, bits_per_value: usize) -> Filter {
+        let mut filter = Filter::with_room_for(self.0.len(), bits_per_value);
+        self.0.drain().for_each(|hash| filter.insert(hash));
+        filter
+    }
+}
+
+/// The seed of span names.
+pub(crate) fn name_seed() -> u64 {
+    value_hash::seed(value_hash::INTRINSIC, schema::NAME, ValueType::String)
+}
+
 /// Collects the distinct value hashes of the row group being filled, and the filters of those before it.
 pub(crate) struct ValueFilters {
     first_row: u32,
-    current: HashSet,
+    current: ValueSet,
     finished: Vec<Filter>,
     bits_per_value: usize,
     name_seed: u64,
@@ -40,8 +62,8 @@ pub(crate) struct ValueFilters {
 
 impl ValueFilters {
     pub(crate) fn new(bits_per_value: usize) -> Self {
-        let name_seed = value_hash::seed(value_hash::INTRINSIC, schema::NAME, ValueType::String);
-        Self { first_row: 0, current: HashSet::default(), finished: Vec::new(), bits_per_value, name_seed }
+        let current = ValueSet::default();
+        Self { first_row: 0, current, finished: Vec::new(), bits_per_value, name_seed: name_seed() }
     }
 
     /// The first row of the row group being filled.
@@ -51,15 +73,19 @@ impl ValueFilters {
 
     /// Ends the row group being filled; the next one begins at `next_first_row`.
     pub(crate) fn end_row_group(&mut self, next_first_row: u32) {
-        let mut filter = Filter::with_room_for(self.current.len(), self.bits_per_value);
-        self.current.drain().for_each(|hash| filter.insert(hash));
+        let filter = self.current.take_filter(self.bits_per_value);
         self.finished.push(filter);
         self.first_row = next_first_row;
     }
 
+    /// Adds a row group whose values were collected elsewhere.
+    pub(crate) fn push_row_group(&mut self, mut values: ValueSet) {
+        self.finished.push(values.take_filter(self.bits_per_value));
+    }
+
     /// Adds a value under its seed; whether it is new to the row group (a value too long to add counts as new).
     pub(crate) fn insert(&mut self, seed: u64, value: ValueRef<'_>) -> bool {
-        value_hash::value(seed, value).is_none_or(|hash| self.current.insert(hash))
+        self.current.insert(seed, value)
     }
 
     /// Adds the name of a span.

@@ -182,7 +182,11 @@ fn every_released_version_is_read() {
     for entry in fs::read_dir(golden_dir()).expect("tests/golden is in the repository") {
         let path = entry.expect("tests/golden can be listed").path();
         let name = path.file_name().and_then(|name| name.to_str()).expect("golden names are texts").to_owned();
-        let (id, meta) = BlockMeta::parse_name(&name).expect("golden files have block names");
+        if !name.ends_with(".parquet") {
+            // Golden manifests are read by the catalog's tests.
+            continue;
+        }
+        let (id, meta) = BlockMeta::parse_name(&name).expect("golden blocks have block names");
         let object = Bytes::from(fs::read(&path).expect("golden files can be read"));
         let rows = read_all(&meta, &object);
         assert_eq!(comparable(&[as_request(&rows)]), expect, "{name}");

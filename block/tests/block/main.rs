@@ -4,6 +4,7 @@ mod damage;
 mod distinct;
 mod golden;
 mod item_keys;
+mod merge;
 mod round_trip;
 mod scan;
 
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message as _;
-use spanlake_block::{Block, SpanRow, WriteOptions, Written, write_block};
+use spanlake_block::{Block, SpanRow, Verified, Verifier, WriteOptions, Written, write_block};
 use spanlake_otlp::{Batch, Limits, arbitrary, index};
 
 /// Requests as an ingester holds them.
@@ -33,6 +34,16 @@ pub fn open(written: &Written) -> Block {
 /// The bytes of a range of the object.
 pub fn fetch(written: &Written, range: std::ops::Range<u64>) -> Bytes {
     written.bytes.slice(range.start as usize..range.end as usize)
+}
+
+/// What a verification says of a block.
+pub fn verified(written: &Written) -> Verified {
+    let mut verifier = Verifier::open(&written.meta, tail(written)).expect("the block was just written");
+    verifier.search(fetch(written, verifier.search_range()));
+    for group in 0..verifier.row_group_count() {
+        verifier.row_group(fetch(written, verifier.row_group_range(group)));
+    }
+    verifier.finish()
 }
 
 /// Every span of the block, in row order.

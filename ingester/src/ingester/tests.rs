@@ -170,7 +170,9 @@ async fn nothing_to_store_needs_no_flush() {
 
 #[tokio::test(start_paused = true)]
 async fn pressure_is_absorbed_then_throttled_and_passes() {
-    let config = Config { max_in_flight_bytes: ByteSize::kib(64), ..Config::default() };
+    let half = Some(ByteSize::kib(32));
+    let config =
+        Config { max_in_flight_bytes: ByteSize::kib(64), max_tenant_in_flight_bytes: half, ..Config::default() };
     let (ingester, sink) = ingester(config);
     // A flush that takes 600 ms holds nearly the whole of the tenant's half.
     sink.then([Act::Succeed(MS(600)), Act::Succeed(MS(1_500))]);

@@ -14,6 +14,15 @@ use crate::ingester::Admission;
 /// Steps in which a body of undeclared length is charged: far fewer waits than frames, little charged for nothing.
 const STEP_BYTES: usize = 64 << 10;
 
+/// What a body is charged before any of it has come: a sender that declares much and sends nothing must not keep others out.
+const FIRST_BYTES: usize = 16 << 10;
+
+/// Once that has come, a body of declared length is charged whole, so that it never has to wait in its middle, as long as it
+/// comes at a pace at which it is there within [`PACE_PARTS`] of these intervals. A slower one is charged as it comes.
+const PACE_INTERVAL: Duration = Duration::from_millis(250);
+/// With [`PACE_INTERVAL`]: 4 s for the whole body.
+const PACE_PARTS: usize = 16;
+
 /// How much of a refused body is read and thrown away, so that the sender can finish and hear the answer.
 const DISCARD_BYTES: usize = 64 << 20;
 /// How long that may take.
@@ -62,10 +71,26 @@ impl BodyReader {
         if declared > max_bytes as u64 {
             return Err(too_large(format!("{declared} bytes"), max_bytes));
         }
-        admission.hold(declared as usize).await?;
-        let mut bytes = Vec::with_capacity(declared as usize);
+        let declared = declared as usize;
+        admission.hold(declared.min(FIRST_BYTES)).await?;
+        let mut bytes = Vec::with_capacity(declared.min(FIRST_BYTES));
+        let mut pace = Pace::new(declared);
         while bytes.len() < wanted {
-            let Some(chunk) = self.chunk(wanted - bytes.len()).await? else {
+            let chunk = match pace.until {
+                Some(until) => match timeout_at(until, self.chunk(wanted - bytes.len())).await {
+                    Ok(chunk) => chunk?,
+                    Err(_elapsed) => {
+                        if pace.is_lost(bytes.len()) {
+                            let capacity = bytes.len().next_multiple_of(STEP_BYTES);
+                            bytes.shrink_to(capacity);
+                            admission.give_back(capacity);
+                        }
+                        continue;
+                    }
+                },
+                None => self.chunk(wanted - bytes.len()).await?,
+            };
+            let Some(chunk) = chunk else {
                 if wanted == usize::MAX {
                     break;
                 }
@@ -79,9 +104,15 @@ impl BodyReader {
                 return Err(too_large(format!("more than {max_bytes} bytes"), max_bytes));
             }
             if total > bytes.capacity() {
-                let capacity = total.max(bytes.len() * 2).next_multiple_of(STEP_BYTES).min(max_bytes);
+                let is_ahead = pace.is_kept && declared >= total;
+                let most = if declared >= total { declared } else { max_bytes };
+                let step = total.max(bytes.len() * 2).next_multiple_of(STEP_BYTES).min(most);
+                let capacity = if is_ahead { declared } else { step };
                 admission.hold(capacity).await?;
                 bytes.reserve_exact(capacity - bytes.len());
+                if is_ahead {
+                    pace.begin(bytes.len());
+                }
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -140,6 +171,35 @@ impl BodyReader {
         }
         let taken = self.rest.split_to(max.min(self.rest.remaining()));
         Ok(Some(taken))
+    }
+}
+
+/// Whether a body of declared length comes fast enough to keep what it was charged ahead.
+struct Pace {
+    is_kept: bool,
+    /// When it is looked at next, while more is charged than has come.
+    until: Option<Instant>,
+    least_bytes: usize,
+    seen_bytes: usize,
+}
+
+impl Pace {
+    fn new(declared: usize) -> Self {
+        Self { is_kept: true, until: None, least_bytes: (declared / PACE_PARTS).max(STEP_BYTES), seen_bytes: 0 }
+    }
+
+    /// All is charged from here on.
+    fn begin(&mut self, received: usize) {
+        self.until = Some(Instant::now() + PACE_INTERVAL);
+        self.seen_bytes = received;
+    }
+
+    /// An interval is over with so many bytes received in all.
+    fn is_lost(&mut self, received: usize) -> bool {
+        self.is_kept = received - self.seen_bytes >= self.least_bytes;
+        self.seen_bytes = received;
+        self.until = self.is_kept.then(|| Instant::now() + PACE_INTERVAL);
+        !self.is_kept
     }
 }
 

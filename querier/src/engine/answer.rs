@@ -1,5 +1,8 @@
 //! What the engine answers. It knows the language's values, not how they are written on the wire.
 
+use std::sync::Arc;
+
+use spanlake_table::Held;
 use spanlake_traceql::Value;
 
 use super::request::TagScope;
@@ -59,6 +62,8 @@ pub struct TraceqlAnswer {
     pub stats: Stats,
     /// The bound at which the search stopped early; the traces so far are right, but there may be more.
     pub stopped: Option<Error>,
+    /// The memory that the query is charged for the traces.
+    pub(crate) held: Arc<Vec<Held>>,
 }
 
 /// What a running search says. Traces come final, in the order of the answer, each once.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_buffer::BooleanBuffer;
-use bytes::Bytes;
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, ScalarBuffer};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use spanlake_block::{AttributeValue, Block, Damage, RowField, RowValues, SearchIndex};
 use spanlake_catalog::BlockRef;
 use spanlake_model::TraceId;
+use spanlake_table::{Held, HeldByProcess, HiddenTraces};
 use spanlake_traceql::{Field, Intrinsic};
 
 use super::column::{Column, Origin, attribute_origins, may_have, origin, unit};
@@ -18,7 +18,8 @@ use super::plan::Plan;
 use super::scalar::Unit;
 use super::tree::{NONE, Node, Tree};
 use crate::error::Error;
-use crate::fetch::{Held, Reads, compute};
+use crate::fetch::Reads;
+use crate::fields::{BlockParts, WhichRows};
 
 /// An opened block of a query.
 #[derive(Debug, Clone)]
@@ -26,8 +27,34 @@ pub(super) struct Opened {
     pub(super) at: BlockRef,
     pub(super) block: Arc<Block>,
     pub(super) search: Arc<SearchIndex>,
-    /// The memory that the query is charged for them: the catalog's caches may let go of them, the query does not.
-    pub(super) _held: Arc<Held>,
+    /// Its traces that are deleted.
+    pub(super) hidden: HiddenTraces,
+    /// The memory that is charged for them: the catalog's caches may let go of them, the query does not.
+    pub(super) _held: Arc<HeldByProcess>,
+}
+
+impl Opened {
+    pub(super) fn parts(&self) -> BlockParts<'_> {
+        BlockParts { at: &self.at, block: &self.block, search: &self.search }
+    }
+
+    /// The rows of a row group that may be shown, counted from its first row; none when all may.
+    pub(super) fn shown_rows(&self, row_group: usize) -> Option<BooleanBuffer> {
+        let range = self.block.rows_in(row_group);
+        let hidden = self.hidden.rows_in(&self.search, range.clone());
+        if hidden.is_empty() {
+            return None;
+        }
+        let mut shown = BooleanBufferBuilder::new(range.len());
+        let mut next = range.start;
+        for rows in hidden {
+            shown.append_n((rows.start - next) as usize, true);
+            shown.append_n(rows.len(), false);
+            next = rows.end;
+        }
+        shown.append_n((range.end - next) as usize, true);
+        Some(shown.finish())
+    }
 }
 
 /// What one block has of a trace: its summary's place.
@@ -54,15 +81,15 @@ pub(super) struct Chunk {
     pub(super) columns: Vec<Option<Column>>,
     /// For each filter of the plan the rows that meet it; none is all.
     pub(super) filtered: Vec<Option<BooleanBuffer>>,
-    pub(super) starts: Vec<i64>,
+    pub(super) starts: ScalarBuffer<i64>,
     /// As sent, so maybe negative.
-    pub(super) durations: Vec<i64>,
-    pub(super) span_ids: Vec<u64>,
-    pub(super) kinds: Vec<i64>,
+    pub(super) durations: ScalarBuffer<i64>,
+    pub(super) span_ids: ScalarBuffer<u64>,
+    pub(super) kinds: ScalarBuffer<i64>,
     /// The next four only where [`Load`] asks for them.
     pub(super) names: Option<Column>,
-    pub(super) parent_ids: Option<Vec<u64>>,
-    pub(super) statuses: Option<Vec<i64>>,
+    pub(super) parent_ids: Option<ScalarBuffer<u64>>,
+    pub(super) statuses: Option<ScalarBuffer<i64>>,
     pub(super) services: Option<Column>,
     /// The memory that the query is charged for it.
     _held: Option<Held>,
@@ -101,9 +128,12 @@ pub(super) struct Batch {
 
 /// What to load beside the plan's own fields.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Load {
+pub(super) struct Load<'a> {
     /// Names, parents, statuses and services of traces in several blocks, for what is answered about a trace.
     pub(super) describes: bool,
+    /// For each block which of its rows matter, if not all do: of a trace that lies in one such block, only those are loaded. All
+    /// else that is told of it is in its summary.
+    pub(super) matching: &'a [Option<BooleanBuffer>],
 }
 
 /// What a chunk reads.
@@ -119,7 +149,7 @@ struct Wants {
 const BASE: [RowField; 4] = [RowField::StartUnixNanos, RowField::DurationNanos, RowField::SpanId, RowField::Kind];
 
 impl Wants {
-    fn new(plan: &Plan, opened: &Opened, row_group: usize, load: Load, several: bool) -> Self {
+    fn new(plan: &Plan, opened: &Opened, row_group: usize, load: Load<'_>, several: bool) -> Self {
         let mut fields = BASE.to_vec();
         let place = |field: RowField, fields: &mut Vec<RowField>| match fields.iter().position(|known| *known == field)
         {
@@ -213,11 +243,12 @@ pub(super) async fn load(
     opened: &[Option<Opened>],
     plan: &Arc<Plan>,
     wanted: Vec<Wanted>,
-    load: Load,
+    load: Load<'_>,
 ) -> Result<Batch, Error> {
     let several = wanted.iter().any(|wanted| wanted.pieces.len() > 1);
     // Ordered by block and row group, so the first of several copies is always the same one.
     let mut jobs: BTreeMap<(u32, usize), (Vec<u32>, Vec<Segment>)> = BTreeMap::new();
+    let told = told(opened, &wanted)?;
     let mut by_piece: Vec<(Piece, u32)> = wanted
         .iter()
         .enumerate()
@@ -234,23 +265,30 @@ pub(super) async fn load(
             let range = of.block.rows_in(row_group);
             let count = end.min(range.end) - row;
             let (rows, segments) = jobs.entry((piece.block, row_group)).or_default();
-            segments.push(Segment { trace, first: rows.len() as u32, count });
-            rows.extend(row - range.start..row - range.start + count);
+            let (before, first) = (rows.len() as u32, row - range.start);
+            // Of a trace in several blocks all rows are needed to leave out copies.
+            let matching = load.matching.get(piece.block as usize).and_then(Option::as_ref);
+            match matching.filter(|_| told[trace as usize].is_some()) {
+                Some(matching) => {
+                    let matching = matching.slice(row as usize, count as usize);
+                    rows.extend(matching.set_indices().map(|at| first + at as u32));
+                }
+                None => rows.extend(first..first + count),
+            }
+            let count_loaded = rows.len() as u32 - before;
+            segments.push(Segment { trace, first: before, count: count_loaded });
             row += count;
         }
     }
+    jobs.retain(|_, (rows, _)| !rows.is_empty());
     let read: Vec<(Chunk, Vec<Segment>)> = stream::iter(jobs)
         .map(|((block, row_group), (rows, segments))| async move {
             let of = block_of(opened, block)?;
             let wants = Wants::new(plan, of, row_group, load, several);
-            let fields = of.block.plan_fields(&of.search, row_group, &wants.fields);
-            let (plan, block, search) = (Arc::clone(plan), Arc::clone(&of.block), Arc::clone(&of.search));
-            let ranges = fields.ranges.clone();
-            let decode = move |bytes: Vec<Bytes>| {
-                let read = block.read_fields(&search, &fields, Some(&rows), bytes)?;
-                wants.chunk(&plan, read, rows.len())
-            };
-            let chunk = reads.read(&of.at, ranges, decode).await?;
+            let plan = Arc::clone(plan);
+            let (fields, row_count) = (wants.fields.clone(), rows.len());
+            let chunk = move |read| wants.chunk(&plan, read, row_count);
+            let chunk = reads.fields(of.parts(), row_group, fields, WhichRows::These(rows.into()), chunk).await?;
             reads.inspect_spans(chunk.row_count as u64);
             let held = reads.hold(chunk.memory_bytes())?;
             Ok::<_, Error>((Chunk { _held: Some(held), ..chunk }, segments))
@@ -261,25 +299,36 @@ pub(super) async fn load(
     let row_count: usize = read.iter().map(|(chunk, _)| chunk.row_count).sum();
     let assemble = {
         let plan = Arc::clone(plan);
-        let summaries = if several { Vec::new() } else { described(opened, &wanted)? };
-        move || Batch::assemble(&plan, wanted, read, &summaries)
+        move || Batch::assemble(&plan, wanted, read, &told)
     };
-    if row_count < INLINE_ROWS { Ok(assemble()) } else { compute(assemble).await }
+    if row_count < INLINE_ROWS { Ok(assemble()) } else { reads.compute(assemble).await }
 }
 
 /// Below this many rows, putting traces together is too short to be worth another thread.
 const INLINE_ROWS: usize = 4_096;
 
-/// Root name and service of traces that lie in one block each.
+/// Name and service of a root span.
 type Root = (Option<Arc<str>>, Option<Arc<str>>);
 
-fn described(opened: &[Option<Opened>], wanted: &[Wanted]) -> Result<Vec<Root>, Error> {
-    let root = |wanted: &Wanted| {
-        let piece = wanted.pieces[0];
+/// What a summary tells of a whole trace.
+struct Told {
+    root: Root,
+    start_unix_nanos: u64,
+    end_unix_nanos: u64,
+}
+
+/// What is told of each trace that lies in one block.
+fn told(opened: &[Option<Opened>], wanted: &[Wanted]) -> Result<Vec<Option<Told>>, Error> {
+    let told = |wanted: &Wanted| {
+        let [piece] = wanted.pieces.as_slice() else { return Ok(None) };
         let summary = &block_of(opened, piece.block)?.search.summaries()[piece.ordinal as usize];
-        Ok((summary.root_name.clone(), summary.root_service.clone()))
+        Ok(Some(Told {
+            root: (summary.root_name.clone(), summary.root_service.clone()),
+            start_unix_nanos: summary.start_unix_nanos,
+            end_unix_nanos: summary.end_unix_nanos,
+        }))
     };
-    wanted.iter().map(root).collect()
+    wanted.iter().map(told).collect()
 }
 
 pub(super) fn block_of(opened: &[Option<Opened>], block: u32) -> Result<&Opened, Error> {
@@ -295,7 +344,7 @@ impl Chunk {
 }
 
 impl Batch {
-    fn assemble(plan: &Plan, wanted: Vec<Wanted>, read: Vec<(Chunk, Vec<Segment>)>, roots: &[Root]) -> Self {
+    fn assemble(plan: &Plan, wanted: Vec<Wanted>, read: Vec<(Chunk, Vec<Segment>)>, told: &[Option<Told>]) -> Self {
         let mut rows: Vec<Vec<At>> = vec![Vec::new(); wanted.len()];
         let mut chunks = Vec::with_capacity(read.len());
         for (at, (chunk, segments)) in read.into_iter().enumerate() {
@@ -304,13 +353,14 @@ impl Batch {
             }
             chunks.push(chunk);
         }
+        let traces = wanted.into_iter().zip(rows).zip(told);
         let mut traces: Vec<LoadedTrace> =
-            wanted.into_iter().zip(rows).map(|(wanted, rows)| assemble_trace(plan, &chunks, wanted, rows)).collect();
+            traces.map(|((wanted, rows), told)| assemble_trace(plan, &chunks, wanted, rows, told.as_ref())).collect();
         let of_trace: Vec<usize> =
             (0..plan.fields.0.len()).filter(|place| origin(&plan.fields.0[*place]) == Origin::Trace).collect();
         for place in of_trace {
             let field = &plan.fields.0[place];
-            let columns = trace_columns(field, place, &chunks, &mut traces, roots);
+            let columns = trace_columns(field, place, &chunks, &mut traces, told);
             for (chunk, column) in chunks.iter_mut().zip(columns) {
                 chunk.columns[place] = Some(column);
             }
@@ -337,7 +387,13 @@ impl Batch {
     }
 }
 
-fn assemble_trace(plan: &Plan, chunks: &[Chunk], wanted: Wanted, mut rows: Vec<At>) -> LoadedTrace {
+fn assemble_trace(
+    plan: &Plan,
+    chunks: &[Chunk],
+    wanted: Wanted,
+    mut rows: Vec<At>,
+    told: Option<&Told>,
+) -> LoadedTrace {
     let chunk = |at: &At| &chunks[at.chunk as usize];
     let key = |at: &At| {
         let (chunk, row) = (chunk(at), at.row as usize);
@@ -375,8 +431,8 @@ fn assemble_trace(plan: &Plan, chunks: &[Chunk], wanted: Wanted, mut rows: Vec<A
         pieces: wanted.pieces,
         rows,
         tree,
-        start_unix_nanos: if end == 0 { 0 } else { start },
-        end_unix_nanos: end,
+        start_unix_nanos: told.map_or(if end == 0 { 0 } else { start }, |told| told.start_unix_nanos),
+        end_unix_nanos: told.map_or(end, |told| told.end_unix_nanos),
         root,
     }
 }
@@ -394,7 +450,7 @@ fn trace_columns(
     place: usize,
     chunks: &[Chunk],
     traces: &mut [LoadedTrace],
-    roots: &[Root],
+    told: &[Option<Told>],
 ) -> Vec<Column> {
     if let Field::Attribute { of_parent: true, .. } = field {
         let mut values: Vec<Vec<Option<AttributeValue>>> =
@@ -416,10 +472,9 @@ fn trace_columns(
             for (number, trace) in traces.iter().enumerate() {
                 let value = match intrinsic {
                     Intrinsic::TraceId => Some(Arc::from(trace.trace_id.to_string())),
-                    Intrinsic::RootName if !roots.is_empty() => roots[number].0.clone(),
-                    Intrinsic::RootServiceName if !roots.is_empty() => roots[number].1.clone(),
                     _ => {
-                        let (name, service) = root_of(chunks, trace);
+                        let told = told[number].as_ref().map(|told| told.root.clone());
+                        let (name, service) = told.unwrap_or_else(|| root_of(chunks, trace));
                         if *intrinsic == Intrinsic::RootName { name } else { service }
                     }
                 };
@@ -448,7 +503,7 @@ fn trace_columns(
                 }
             }
             let unit = unit(field);
-            numbers.into_iter().map(|numbers| Column { values: RowValues::Numbers(numbers), unit }).collect()
+            numbers.into_iter().map(|numbers| Column { values: RowValues::Numbers(numbers.into()), unit }).collect()
         }
     }
 }

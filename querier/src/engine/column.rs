@@ -115,8 +115,10 @@ impl Column {
         };
         match (field, &mut values) {
             // A span that ends before it starts took no time.
-            (Field::Intrinsic(Intrinsic::Duration), RowValues::Numbers(numbers)) => {
-                numbers.iter_mut().for_each(|nanos| *nanos = (*nanos).max(0));
+            (Field::Intrinsic(Intrinsic::Duration), RowValues::Numbers(numbers))
+                if numbers.iter().any(|nanos| *nanos < 0) =>
+            {
+                *numbers = numbers.iter().map(|nanos| (*nanos).max(0)).collect::<Vec<_>>().into();
             }
             // A message that was not sent is an empty one.
             (Field::Intrinsic(Intrinsic::StatusMessage), RowValues::Texts { codes, texts }) => {
@@ -125,8 +127,8 @@ impl Column {
                     texts.map(|text| text.unwrap_or_else(|| AttributeValue::Text(Arc::from("")))).collect();
                 let empty = distinct.len() as u32;
                 distinct.push(AttributeValue::Text(Arc::from("")));
-                let codes = codes.iter().map(|code| if *code == NIL { empty } else { *code }).collect();
-                values = RowValues::Coded { codes, values: distinct.into() };
+                let codes = codes.iter().map(|code| if *code == NIL { empty } else { *code });
+                values = RowValues::Coded { codes: codes.collect::<Vec<_>>().into(), values: distinct.into() };
             }
             _ => {}
         }
@@ -146,7 +148,7 @@ impl Column {
                 distinct.len() as u32 - 1
             }
         });
-        let codes = codes.collect();
+        let codes = codes.collect::<Vec<_>>().into();
         Self { values: RowValues::Coded { codes, values: distinct.into() }, unit }
     }
 
@@ -253,11 +255,11 @@ fn overlaid(columns: Vec<RowValues>, row_count: usize) -> RowValues {
         match column {
             RowValues::Coded { codes: own, values: more } => {
                 values.extend(more.iter().cloned());
-                fill(&mut codes, own.into_iter().map(|code| if code == NIL { NIL } else { first + code }));
+                fill(&mut codes, own.iter().map(|code| if *code == NIL { NIL } else { first + code }));
             }
             RowValues::Texts { codes: own, texts } => {
                 values.extend((0..texts.len()).map(|at| AttributeValue::Text(Arc::from(texts.value(at)))));
-                fill(&mut codes, own.into_iter().map(|code| if code == NIL { NIL } else { first + code }));
+                fill(&mut codes, own.iter().map(|code| if *code == NIL { NIL } else { first + code }));
             }
             other => {
                 let column = Column { values: other, unit: Unit::Plain };
@@ -270,7 +272,7 @@ fn overlaid(columns: Vec<RowValues>, row_count: usize) -> RowValues {
             }
         }
     }
-    RowValues::Coded { codes, values: values.into() }
+    RowValues::Coded { codes: codes.into(), values: values.into() }
 }
 
 fn fill(codes: &mut [u32], own: impl Iterator<Item = u32>) {

@@ -14,6 +14,7 @@ pub(crate) mod metrics;
 mod pipeline;
 mod plan;
 mod prune;
+mod reading;
 mod request;
 mod scalar;
 mod scan;

@@ -76,7 +76,7 @@ impl Pruner<'_> {
                     })
                     .collect();
                 let codes = values.iter().enumerate().map(|(at, value)| if value.is_some() { at as u32 } else { NIL });
-                let codes = codes.collect();
+                let codes = codes.collect::<Vec<_>>().into();
                 let values: Arc<[AttributeValue]> =
                     values.into_iter().map(|value| value.unwrap_or(AttributeValue::Bool(false))).collect();
                 columns[place] = Some(Column { values: RowValues::Coded { codes, values }, unit: Unit::Plain });

@@ -8,10 +8,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
+use arrow_buffer::BooleanBuffer;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use spanlake_block::{AttributeValue, RowValues};
 use spanlake_catalog::BlockRef;
 use spanlake_model::{Tenant, TimeRange, TraceId};
+use spanlake_table::Held;
 use spanlake_traceql::{Field, Intrinsic, Value};
 use tokio::sync::mpsc;
 
@@ -23,9 +25,9 @@ use super::pipeline::{At, Spans};
 use super::plan::Plan;
 use super::request::TraceqlSearch;
 use super::scalar::Unit;
-use super::scan::{Hits, open, scan};
+use super::scan::{Found, Hits, open, scan};
 use crate::error::Error;
-use crate::fetch::{Held, Reads, compute};
+use crate::fetch::Reads;
 use crate::search::{FoundTrace, ServiceSpans};
 
 /// Traces decided in one go: enough for the usual limit at first, more while few match.
@@ -68,6 +70,8 @@ struct Search<'a> {
     opened: Vec<Option<Opened>>,
     /// For each scanned block; none inside when no filter tells.
     hits: Vec<Option<Hits>>,
+    /// For each block which rows match, where each span is decided alone.
+    matching: Vec<Option<BooleanBuffer>>,
     /// Filters to scan for; empty when every trace is a candidate.
     filters: Vec<usize>,
     candidates: BinaryHeap<Candidate>,
@@ -100,6 +104,7 @@ pub(crate) async fn run(
         request,
         opened: vec![None; blocks.len()],
         hits: vec![None; blocks.len()],
+        matching: vec![None; blocks.len()],
         blocks,
         filters,
         candidates: BinaryHeap::new(),
@@ -117,7 +122,7 @@ pub(crate) async fn run(
     };
     let stats = search.stats();
     reads.shared.metrics.traces_returned.inc_by(search.found.len() as u64);
-    Ok(TraceqlAnswer { traces: search.found, stats, stopped })
+    Ok(TraceqlAnswer { traces: search.found, stats, stopped, held: Arc::new(search.held) })
 }
 
 impl Search<'_> {
@@ -155,16 +160,24 @@ impl Search<'_> {
     /// and would wait for reads that nobody drives.
     async fn scan_wave(&mut self, wave: std::ops::Range<usize>) -> Result<(), Error> {
         let (reads, plan, filters) = (self.reads, &self.plan, &self.filters);
-        let scans: Vec<(Opened, Hits)> = stream::iter(self.blocks[wave.clone()].to_vec())
+        let keeps_rows = plan.only_filter().is_some() && !plan.needs_traces();
+        let scans: Vec<(Opened, Found)> = stream::iter(self.blocks[wave.clone()].to_vec())
             .map(|at| async move {
                 let opened = open(reads, &at).await?;
-                let hits = if filters.is_empty() { Hits::new() } else { scan(reads, &opened, plan, filters).await? };
-                Ok::<_, Error>((opened, hits))
+                let found = if filters.is_empty() {
+                    Found::default()
+                } else {
+                    scan(reads, &opened, plan, filters, keeps_rows).await?
+                };
+                Ok::<_, Error>((opened, found))
             })
             .buffered(reads.width())
             .try_collect()
             .await?;
-        for (block, (opened, hits)) in wave.zip(scans) {
+        for (block, (opened, Found { hits, rows })) in wave.zip(scans) {
+            let row_bytes = rows.as_ref().map_or(0, |rows| rows.len() as u64 / 8);
+            self.held.push(self.reads.hold(row_bytes + 32 * hits.len() as u64)?);
+            self.matching[block] = rows;
             self.add_block(block, opened, hits);
         }
         Ok(())
@@ -219,7 +232,7 @@ impl Search<'_> {
             end_unix_nanos: summary.end_unix_nanos,
         };
         let fresh: Vec<Candidate> = if self.filters.is_empty() {
-            summaries.iter().map(candidate).collect()
+            opened.hidden.shown(&opened.search).map(|(_, summary)| candidate(summary)).collect()
         } else {
             hits.iter().filter_map(|(ordinal, _)| summaries.get(*ordinal as usize)).map(candidate).collect()
         };
@@ -294,7 +307,7 @@ impl Search<'_> {
                         Field::Intrinsic(Intrinsic::TraceDuration) => {
                             let nanos = time.end_unix_nanos - time.start_unix_nanos;
                             let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
-                            Some(Column { values: RowValues::Numbers(vec![nanos]), unit: Unit::Duration })
+                            Some(Column { values: RowValues::Numbers(vec![nanos].into()), unit: Unit::Duration })
                         }
                         Field::Intrinsic(Intrinsic::TraceId) => Some(text(Some(Arc::from(trace_id.to_string())))),
                         Field::Intrinsic(Intrinsic::RootName) => {
@@ -361,6 +374,9 @@ impl Search<'_> {
                 let Ok(ordinal) = summaries.binary_search_by(|summary| summary.trace_id.cmp(&trace_id)) else {
                     continue;
                 };
+                if of.hidden.contains(ordinal) {
+                    continue;
+                }
                 let summary = &summaries[ordinal];
                 resolved.pieces.push(Piece { block: *block as u32, ordinal: ordinal as u32 });
                 resolved.end_unix_nanos = resolved.end_unix_nanos.max(summary.end_unix_nanos);
@@ -386,14 +402,15 @@ impl Search<'_> {
     /// Loads traces, runs the query on them and keeps what matches, in order. Gives how many there were before.
     async fn decide(&mut self, wanted: Vec<Wanted>) -> Result<usize, Error> {
         let asked = wanted.len();
-        let loaded = load(self.reads, &self.opened, &self.plan, wanted, Load { describes: true }).await?;
+        let how = Load { describes: true, matching: &self.matching };
+        let loaded = load(self.reads, &self.opened, &self.plan, wanted, how).await?;
         let from = self.found.len();
         let plan = Arc::clone(&self.plan);
         let run = move || {
             let spansets = loaded.run(&plan);
             (loaded, spansets)
         };
-        let (loaded, spansets) = if asked <= FIRST_BATCH { run() } else { compute(run).await? };
+        let (loaded, spansets) = if asked <= FIRST_BATCH { run() } else { self.reads.compute(run).await? };
         for (trace, spansets) in loaded.traces.iter().zip(spansets) {
             if self.found.len() == self.request.limit {
                 break;

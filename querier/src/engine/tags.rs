@@ -122,7 +122,7 @@ async fn names_in(
     let mut found: Vec<(TagScope, Smallest)> =
         scopes.iter().map(|scope| (*scope, Smallest::new(limit, request.max_bytes))).collect();
     let of_origins = |scope: &TagScope| matches!(scope, TagScope::Resource | TagScope::Instrumentation);
-    if plan.is_none() && scopes.iter().all(of_origins) {
+    if plan.is_none() && scopes.iter().all(of_origins) && reads.deleted(&at).is_none() {
         let block = reads.open(&at).await?;
         for (scope, names) in &mut found {
             let is_resource = *scope == TagScope::Resource;
@@ -136,7 +136,9 @@ async fn names_in(
     let chosen = choose(reads, opened, plan).await?;
     let (mut fields, mut of_fields) = (Vec::new(), Vec::new());
     for (place, (scope, names)) in found.iter_mut().enumerate() {
-        if let Some(field) = indexed_names(opened, *scope, plan.is_some(), names) {
+        // What is left of a block without its deleted traces is told by its rows alone.
+        let is_filtered = plan.is_some() || !opened.hidden.is_empty();
+        if let Some(field) = indexed_names(opened, *scope, is_filtered, names) {
             fields.push(field);
             of_fields.push(place);
         }
@@ -295,7 +297,7 @@ async fn values_in(
     request: &TagValuesRequest,
 ) -> Result<Smallest, Error> {
     let mut found = Smallest::new(request.limit, request.max_bytes);
-    if plan.is_none() && source.rows.is_empty() && source.root.is_none() {
+    if plan.is_none() && source.rows.is_empty() && source.root.is_none() && reads.deleted(&at).is_none() {
         let block = reads.open(&at).await?;
         let resources = block.resources().iter().map(|entry| &entry.resource.attributes);
         source.push_resources(&mut found, resources);
@@ -305,7 +307,7 @@ async fn values_in(
     let opened = &open(reads, &at).await?;
     if let Some(root) = source.root {
         let mut last: Option<&Arc<str>> = None;
-        for summary in opened.search.summaries() {
+        for (_, summary) in opened.hidden.shown(&opened.search) {
             let value = root(summary).filter(|_| roots_of.is_none_or(|traces| traces.contains(&summary.trace_id)));
             // Equal texts of a block are one text in memory.
             if let Some(value) = value.filter(|value| last.is_none_or(|last| !Arc::ptr_eq(last, value))) {
@@ -317,7 +319,7 @@ async fn values_in(
     }
     let mut chosen = choose(reads, opened, plan).await?;
     let mut fields = source.rows.clone();
-    if plan.is_some() {
+    if plan.is_some() || !opened.hidden.is_empty() {
         fields.extend(source.resource_key.as_ref().map(|_| ValueField::ResourceNumber));
         fields.extend(source.scope.as_ref().map(|_| ValueField::ScopeNumber));
     } else {

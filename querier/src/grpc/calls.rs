@@ -76,9 +76,7 @@ async fn stream_search(
 /// A search that has all its traces at the end.
 async fn whole_search(querier: &Querier, tenants: &[Tenant], asked: &Search, out: &Out) -> Result<(), Refusal> {
     let found = searches::run(querier, tenants, asked).await?;
-    for traces in pieces(found.traces) {
-        send(out, Ok(SearchResponse { traces, metrics: found.metrics })).await;
-    }
+    send_traces(out, found.traces.into_iter().map(TraceSearchMetadata::from).collect(), &found.stats).await;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ async fn find_range(querier: &Querier, uri: &Uri, headers: &HeaderMap) -> Result
     let request = asked.range_query(now_unix_nanos()).map_err(Refusal::bad)?;
     let found = QueryRangeResponse::from(querier.traceql_metrics(&tenants, &request).await?);
     let sample_count = found.series.iter().map(|series| series.samples.len() as u64).sum();
-    Ok(answer(Format::Json, written(sample_count, move || found.to_json()).await?))
+    Ok(answer(Format::Json, written(querier, sample_count, move || found.to_json()).await?))
 }
 
 /// `/api/metrics/query`
@@ -37,5 +37,5 @@ async fn find_instant(querier: &Querier, uri: &Uri, headers: &HeaderMap) -> Resu
     let asked = params(uri)?.metrics().map_err(Refusal::bad)?;
     let request = asked.instant_query(now_unix_nanos()).map_err(Refusal::bad)?;
     let found = QueryInstantResponse::from(querier.traceql_metrics(&tenants, &request).await?);
-    Ok(answer(Format::Json, written(found.series.len() as u64, move || found.to_json()).await?))
+    Ok(answer(Format::Json, written(querier, found.series.len() as u64, move || found.to_json()).await?))
 }

@@ -13,7 +13,7 @@ use spanlake_traceql::limits::MAX_TEXT_BYTES;
 
 use super::clock::{self, Point};
 
-pub(crate) use search::{Search, traceql_search};
+pub(crate) use search::{Search, SearchAsked, traceql_search};
 pub(crate) use tags::{MAX_TAG_BYTES, Names, NamesAsked, Values, identifiers, tag_name_in_path};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;

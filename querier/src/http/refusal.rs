@@ -50,7 +50,7 @@ impl From<Error> for Refusal {
             | Error::OutOfMemory { .. }
             | Error::TooManyResultBytes { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Error::TooManyTags { .. } | Error::BadQuery(_) | Error::InvalidSql(_) => StatusCode::BAD_REQUEST,
-            Error::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Error::Busy | Error::TooManyDeleted(_) => StatusCode::TOO_MANY_REQUESTS,
             Error::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::Cancelled => StatusCode::from_u16(CLIENT_GONE).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         };

@@ -12,7 +12,6 @@ use spanlake_model::{Tenant, TenantError};
 use super::params::Params;
 use super::refusal::{CLIENT_GONE, Refusal};
 use crate::error::Error;
-use crate::fetch::compute;
 use crate::metrics::Metrics;
 use crate::querier::Querier;
 
@@ -89,6 +88,7 @@ pub(crate) fn answer(format: Format, body: Vec<u8>) -> Response {
 
 /// A message in the form the client wants. `item_count` says how much there is to write.
 pub(crate) async fn encoded<M: Message + 'static>(
+    querier: &Querier,
     headers: &HeaderMap,
     item_count: u64,
     message: M,
@@ -99,15 +99,16 @@ pub(crate) async fn encoded<M: Message + 'static>(
         Format::Protobuf => message.encode_to_vec(),
         Format::Json => to_json(&message),
     };
-    Ok(answer(format, written(item_count, write).await?))
+    Ok(answer(format, written(querier, item_count, write).await?))
 }
 
 /// Does the work of writing here, or on a thread for it when it is much.
 pub(crate) async fn written(
+    querier: &Querier,
     item_count: u64,
     work: impl FnOnce() -> Vec<u8> + Send + 'static,
 ) -> Result<Vec<u8>, Error> {
-    if item_count < INLINE_ENCODE_ITEMS { Ok(work()) } else { compute(work).await }
+    if item_count < INLINE_ENCODE_ITEMS { Ok(work()) } else { querier.inner.shared.compute(work).await }
 }
 
 /// The tenants that a request is about.

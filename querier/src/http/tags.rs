@@ -58,7 +58,7 @@ pub(crate) async fn names_v1(State(querier): State<Querier>, uri: Uri, headers: 
         let tenants = tenants(&querier, &headers)?;
         let asked = params(&uri)?.tag_names(now_unix_nanos()).map_err(Refusal::bad)?;
         let found = find_names_v1(&querier, &tenants, &asked).await?;
-        encoded(&headers, found.tag_names.len() as u64, found, SearchTagsResponse::to_json).await
+        encoded(&querier, &headers, found.tag_names.len() as u64, found, SearchTagsResponse::to_json).await
     };
     let result = result.await;
     observed.end(result)
@@ -72,7 +72,7 @@ pub(crate) async fn names_v2(State(querier): State<Querier>, uri: Uri, headers: 
         let asked = params(&uri)?.tag_names(now_unix_nanos()).map_err(Refusal::bad)?;
         let found = find_names_v2(&querier, &tenants, &asked).await?;
         let item_count = found.scopes.iter().map(|scope| scope.tags.len() as u64).sum();
-        encoded(&headers, item_count, found, SearchTagsV2Response::to_json).await
+        encoded(&querier, &headers, item_count, found, SearchTagsV2Response::to_json).await
     };
     let result = result.await;
     observed.end(result)
@@ -86,7 +86,7 @@ pub(crate) async fn values_v1(State(querier): State<Querier>, uri: Uri, headers:
         let name = decoded(name_in_path(&uri, V1_VALUES)?)?;
         let asked = params(&uri)?.plain_tag_values(&name, now_unix_nanos()).map_err(Refusal::bad)?;
         let found = find_values_v1(&querier, &tenants, asked).await?;
-        encoded(&headers, found.tag_values.len() as u64, found, SearchTagValuesResponse::to_json).await
+        encoded(&querier, &headers, found.tag_values.len() as u64, found, SearchTagValuesResponse::to_json).await
     };
     let result = result.await;
     observed.end(result)
@@ -110,7 +110,7 @@ pub(crate) async fn values_v2(State(querier): State<Querier>, uri: Uri, headers:
                 break;
             }
         }
-        encoded(&headers, found.tag_values.len() as u64, found, SearchTagValuesV2Response::to_json).await
+        encoded(&querier, &headers, found.tag_values.len() as u64, found, SearchTagValuesV2Response::to_json).await
     };
     let result = result.await;
     observed.end(result)

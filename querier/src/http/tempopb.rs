@@ -14,7 +14,7 @@ pub(crate) use metrics::{
     QueryInstantRequest, QueryInstantResponse, QueryRangeRequest, QueryRangeResponse, TimeSeries,
 };
 pub(crate) use search::{
-    SearchMetrics, SearchRequest, SearchResponse, TraceSearchMetadata, write_metrics, write_trace,
+    BEGIN_JSON, SearchMetrics, SearchRequest, SearchResponse, TraceSearchMetadata, end_json, write_found, write_metrics,
 };
 pub(crate) use tags::{
     MetadataMetrics, SearchTagValuesRequest, SearchTagValuesResponse, SearchTagValuesV2Response, SearchTagsRequest,

@@ -42,7 +42,7 @@ async fn find_v1(querier: &Querier, id: &str, uri: &Uri, headers: &HeaderMap) ->
         return Ok((StatusCode::NOT_FOUND, Body::empty()).into_response());
     }
     let format = format(headers);
-    let body = written(found.span_count, move || match format {
+    let body = written(querier, found.span_count, move || match format {
         Format::Protobuf => found.trace.encode_to_vec(),
         Format::Json => {
             let mut out = Vec::new();
@@ -69,7 +69,8 @@ async fn find_v2(querier: &Querier, id: &str, uri: &Uri, headers: &HeaderMap) ->
     let tenants = tenants(querier, headers)?;
     let (id, hint) = (trace_id(id)?, params(uri)?.hint().map_err(Refusal::bad)?);
     let found = querier.trace(&tenants, id, hint).await?;
-    let span_count = found.span_count;
+    // Until the answer is written.
+    let (span_count, _held) = (found.span_count, found.held.clone());
     let message = TraceByIdResponse::new(found, querier.config().max_trace_bytes.bytes());
-    encoded(headers, span_count, message, TraceByIdResponse::to_json).await
+    encoded(querier, headers, span_count, message, TraceByIdResponse::to_json).await
 }

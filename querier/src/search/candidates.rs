@@ -92,8 +92,8 @@ impl Candidates {
         self.add(block, scanned.summaries())
     }
 
-    fn add(&mut self, block: usize, summaries: impl Iterator<Item = Summary>) -> Result<(), Error> {
-        for (ordinal, summary) in summaries.enumerate() {
+    fn add(&mut self, block: usize, summaries: impl Iterator<Item = (usize, Summary)>) -> Result<(), Error> {
+        for (ordinal, summary) in summaries {
             let piece = Piece { block, ordinal };
             self.inspected_traces += 1;
             self.traces

@@ -73,7 +73,8 @@ pub(super) async fn resolve(
                     let rows = |id: &TraceId| opened.read_trace(row_group, bytes.clone(), id);
                     ids.iter().map(|id| Ok((*id, facts_of(rows(id)?)))).collect::<Result<Vec<_>, Damage>>()
                 };
-                reads.read(&blocks[block], vec![range], decode).await
+                let bytes = range.end - range.start;
+                reads.read(&blocks[block], vec![range], bytes, decode).await
             })
             .buffer_unordered(reads.width())
     );

@@ -5,28 +5,37 @@ use std::sync::Arc;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use spanlake_block::{Block, RowGroupPlan, SearchIndex};
 use spanlake_catalog::BlockRef;
+use spanlake_table::HiddenTraces;
 
 use super::candidates::Summary;
 use super::tag::{Matcher, Tag};
 use crate::error::Error;
 use crate::fetch::Reads;
 
+/// What deciding a condition takes for each row, about.
+const CONDITION_ROW_BYTES: u64 = 16;
+
 /// What a search knows of one block.
 pub(super) struct Scanned {
     pub(super) block: Arc<Block>,
     pub(super) index: Arc<SearchIndex>,
+    /// Its traces that are deleted.
+    hidden: HiddenTraces,
     /// For each summary: bit i is set when a span of the trace in this block matches tag i.
     matched: Vec<u64>,
 }
 
 impl Scanned {
-    /// The block's summaries in their order.
-    pub(super) fn summaries(&self) -> impl Iterator<Item = Summary> + '_ {
-        self.index.summaries().iter().zip(&self.matched).map(|(summary, matched)| Summary {
-            trace_id: summary.trace_id,
-            start_unix_nanos: summary.start_unix_nanos,
-            end_unix_nanos: summary.end_unix_nanos,
-            matched: *matched,
+    /// The block's summaries, those of deleted traces left out, each with its place.
+    pub(super) fn summaries(&self) -> impl Iterator<Item = (usize, Summary)> + '_ {
+        self.hidden.shown(&self.index).map(|(ordinal, summary)| {
+            let summary = Summary {
+                trace_id: summary.trace_id,
+                start_unix_nanos: summary.start_unix_nanos,
+                end_unix_nanos: summary.end_unix_nanos,
+                matched: self.matched[ordinal],
+            };
+            (ordinal, summary)
         })
     }
 }
@@ -79,7 +88,8 @@ pub(super) async fn scan(reads: &Reads<'_>, at: BlockRef, tags: &[Tag]) -> Resul
             *bits |= bit;
         }
     }
-    Ok(Scanned { block, index, matched })
+    let hidden = reads.hidden(at, &block, &index);
+    Ok(Scanned { block, index, hidden, matched })
 }
 
 async fn matching(
@@ -90,5 +100,6 @@ async fn matching(
     plan: RowGroupPlan,
 ) -> Result<Vec<u32>, Error> {
     let ranges = plan.ranges.clone();
-    reads.read(at, ranges, move |bytes| block.matching_traces(&index, &plan, bytes)).await
+    let decoded_bytes = CONDITION_ROW_BYTES * block.row_count(plan.row_group) as u64;
+    reads.read(at, ranges, decoded_bytes, move |bytes| block.matching_traces(&index, &plan, bytes)).await
 }

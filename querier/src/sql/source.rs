@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use spanlake_catalog::BlockRef;
-use spanlake_table::{Error as TableError, Opened, Source};
+use spanlake_table::{Error as TableError, Opened, QueryMemory, Source};
 
 use crate::error::Error;
 use crate::fetch::{Budget, Reads};
@@ -24,11 +24,16 @@ pub(super) struct QuerySource {
 
 impl QuerySource {
     pub(super) fn new(querier: Querier) -> Self {
-        let budget = Arc::new(Budget::new(querier.config()));
+        let budget = Arc::new(Budget::new(&querier.inner.shared));
         Self { querier, budget, counted: Mutex::new(HashSet::new()) }
     }
 
-    fn reads(&self) -> Reads<'_> {
+    /// The memory of the query.
+    pub(super) fn memory(&self) -> Arc<QueryMemory> {
+        Arc::clone(&self.budget.memory)
+    }
+
+    pub(super) fn reads(&self) -> Reads<'_> {
         Reads::within(&self.querier.inner.shared, Arc::clone(&self.budget))
     }
 }
@@ -51,7 +56,9 @@ impl Source for QuerySource {
         // The index first: it brings the block along.
         let search = if is_first { reads.search_index(at).await } else { reads.search_index_again(at).await };
         let search = search.map_err(refused)?;
-        Ok(Opened { block: reads.open(at).await.map_err(refused)?, search })
+        let block = reads.open(at).await.map_err(refused)?;
+        let hidden = reads.hidden(at, &block, &search);
+        Ok(Opened { block, search, hidden })
     }
 
     async fn fetch(&self, at: &BlockRef, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, TableError> {

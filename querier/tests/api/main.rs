@@ -1,6 +1,7 @@
 //! The querier over real blocks in memory, asked through its HTTP router.
 
 mod by_id;
+mod deleted;
 mod faulty;
 mod grpc;
 mod interleaving;

@@ -104,7 +104,8 @@ impl Trace {
 }
 
 fn of_summaries(opened: &Opened, is_wanted: impl Fn(&TraceId) -> bool) -> Vec<(TraceId, Trace)> {
-    let summaries = opened.search.summaries().iter().filter(|summary| is_wanted(&summary.trace_id));
+    let shown = opened.hidden.shown(&opened.search).map(|(_, summary)| summary);
+    let summaries = shown.filter(|summary| is_wanted(&summary.trace_id));
     let trace = summaries.map(|summary| {
         let services = opened.search.services(summary).iter();
         let root = summary.root_name.clone().map(|name| (summary.start_unix_nanos, name, summary.root_service.clone()));

@@ -19,7 +19,7 @@ use crate::plans::shop;
 use crate::world::{World, options, run};
 
 async fn start(world: &World, memory: usize, sql: &str) -> Result<SqlAnswer, SqlError> {
-    let blocks = Arc::from(world.snapshot.blocks.as_slice());
+    let blocks = Arc::from(world.snapshot.blocks.to_vec());
     SqlEngine::new(memory).query(world.source(), blocks, sql).await
 }
 
@@ -423,7 +423,7 @@ fn memory_has_a_bound() {
             other => panic!("{:?}", other.map(|rows| rows.len())),
         }
         let engine = SqlEngine::new(64 << 20);
-        let blocks: Arc<[_]> = Arc::from(world.snapshot.blocks.as_slice());
+        let blocks: Arc<[_]> = Arc::from(world.snapshot.blocks.to_vec());
         let sql = "SELECT name FROM spans ORDER BY span_id";
         let answer = engine.query(world.source(), blocks, sql).await.expect("sound");
         let rows: Vec<RecordBatch> = answer.batches.try_collect().await.expect("it fits");

@@ -139,6 +139,7 @@ async fn trouble_is_retryable_with_both_trailers() {
 async fn pressure_is_throttled_with_both_trailers() {
     let config = Config {
         max_in_flight_bytes: ByteSize::kib(64),
+        max_tenant_in_flight_bytes: Some(ByteSize::kib(32)),
         max_hold: HumanDuration::from_millis(100),
         ..Config::default()
     };

@@ -272,6 +272,7 @@ async fn trouble_with_the_store_is_retryable_and_says_when() {
 async fn pressure_is_held_then_throttled_and_passes() {
     let config = Config {
         max_in_flight_bytes: ByteSize::kib(64),
+        max_tenant_in_flight_bytes: Some(ByteSize::kib(32)),
         max_hold: HumanDuration::from_millis(200),
         ..Config::default()
     };

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use spanlake_block::{Damage, DistinctValues, ValueField};
+use spanlake_block::{DistinctValues, ValueField};
 
 use super::super::batch::Opened;
-use super::super::eval::Rows;
 use super::super::plan::Plan;
-use super::super::scan::{Reading, alive};
+use super::super::reading::{ReadRows, Reading};
+use super::super::scan::alive;
 use crate::error::Error;
 use crate::fetch::Reads;
 
@@ -23,6 +22,9 @@ pub(super) struct ChosenRows {
     are_counted: bool,
 }
 
+/// What listing the values of a field takes for each row while it is decoded, about.
+const VALUE_ROW_BYTES: u64 = 16;
+
 /// The filter of a plan that has one filter only.
 const FILTER: usize = 0;
 
@@ -30,7 +32,9 @@ const FILTER: usize = 0;
 /// each row group that may have one. Without a plan, all rows of all row groups and no read.
 pub(super) async fn choose(reads: &Reads<'_>, opened: &Opened, plan: Option<&Arc<Plan>>) -> Result<ChosenRows, Error> {
     let Some(plan) = plan.filter(|plan| plan.weak[FILTER].is_some()) else {
-        let row_groups = (0..opened.block.row_group_count()).map(|row_group| (row_group, None)).collect();
+        let shown = |row_group| (row_group, shown_rows(opened, row_group));
+        let row_groups = (0..opened.block.row_group_count()).map(shown);
+        let row_groups = row_groups.filter(|(_, rows)| rows.as_ref().is_none_or(|rows| !rows.is_empty())).collect();
         return Ok(ChosenRows { row_groups, are_counted: false });
     };
     let row_groups = alive(opened, plan, &[FILTER]).into_iter().enumerate().filter(|(_, alive)| !alive.is_empty());
@@ -44,24 +48,27 @@ pub(super) async fn choose(reads: &Reads<'_>, opened: &Opened, plan: Option<&Arc
 }
 
 async fn filter(reads: &Reads<'_>, opened: &Opened, plan: &Arc<Plan>, row_group: usize) -> Result<Chosen, Error> {
-    let mut places = Vec::new();
-    plan.weak[FILTER].iter().for_each(|expr| expr.each_field(&mut |place| places.push(place)));
-    let reading = Reading::new(opened, row_group, plan, places.into_iter());
-    let fields = opened.block.plan_fields(&opened.search, row_group, reading.fields());
-    let ranges = fields.ranges.clone();
-    let row_count = opened.block.row_count(row_group);
-    reads.inspect_spans(row_count as u64);
-    let (plan, block, search) = (Arc::clone(plan), Arc::clone(&opened.block), Arc::clone(&opened.search));
-    let decode = move |bytes: Vec<Bytes>| -> Result<Chosen, Damage> {
+    let reading = Reading::of(opened, row_group, plan, &plan.weak[FILTER]);
+    let first_row = opened.block.rows_in(row_group).start;
+    let (plan, shown) = (Arc::clone(plan), opened.shown_rows(row_group));
+    let chosen = move |read: ReadRows| {
         let Some(expr) = &plan.weak[FILTER] else { return Ok(None) };
-        let read = block.read_fields(&search, &fields, None, bytes)?;
-        let columns = reading.columns(&plan, read, row_count);
-        let met = Rows { row_count, columns: &columns }.filter(expr);
-        let first_row = block.rows_in(row_group).start;
-        let are_all = met.count_set_bits() == row_count;
+        let met = read.rows().filter(expr);
+        let met = match &shown {
+            Some(shown) => &met & shown,
+            None => met,
+        };
+        let are_all = met.count_set_bits() == read.row_count;
         Ok((!are_all).then(|| met.set_indices().map(|row| first_row + row as u32).collect()))
     };
-    reads.read(&opened.at, ranges, decode).await
+    reading.read(reads, &[], chosen).await
+}
+
+/// The rows of a row group that may be shown; none when all may.
+fn shown_rows(opened: &Opened, row_group: usize) -> Chosen {
+    let first_row = opened.block.rows_in(row_group).start;
+    let shown = opened.shown_rows(row_group)?;
+    Some(shown.set_indices().map(|row| first_row + row as u32).collect())
 }
 
 fn is_number(field: &ValueField) -> bool {
@@ -99,8 +106,9 @@ pub(super) async fn list(
                 let block = Arc::clone(&opened.block);
                 async move {
                     let ranges = plan.ranges.clone();
+                    let decoded_bytes = VALUE_ROW_BYTES * block.row_count(plan.row_group) as u64;
                     let decode = move |bytes| block.distinct_values(&plan, rows.as_deref(), bytes, limit);
-                    Ok::<_, Error>((position, reads.read(&opened.at, ranges, decode).await?))
+                    Ok::<_, Error>((position, reads.read(&opened.at, ranges, decoded_bytes, decode).await?))
                 }
             })
             .buffer_unordered(reads.width())

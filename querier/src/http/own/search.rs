@@ -20,7 +20,7 @@ use crate::http::live::{self, Heard};
 use crate::http::params::traceql_search;
 use crate::http::refusal::Refusal;
 use crate::http::request::{Observed, now_unix_nanos, params, tenants};
-use crate::http::tempopb::{SearchMetrics, TraceSearchMetadata, write_metrics, write_trace};
+use crate::http::tempopb::{SearchMetrics, write_found, write_metrics};
 use crate::querier::Querier;
 
 /// `/api/v1/search`
@@ -76,9 +76,11 @@ fn line(heard: Result<Heard, Error>) -> (Vec<u8>, Option<StatusCode>) {
             None
         }
         Ok(Heard::Traces(traces, _)) => {
-            let traces: Vec<TraceSearchMetadata> = traces.into_iter().map(TraceSearchMetadata::from).collect();
             object.string("type", "traces");
-            object.whole_list("traces", &traces, write_trace);
+            let out = object.field("traces");
+            out.push(b'[');
+            write_found(out, traces, true);
+            out.push(b']');
             None
         }
         Ok(Heard::End(stats, stopped)) => {

@@ -165,27 +165,33 @@ impl From<MetricsAnswer> for QueryInstantResponse {
 impl QueryRangeResponse {
     /// As protobuf JSON.
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut object = Object::open(&mut out);
-        object.whole_list("series", &self.series, write_series);
-        object.message("metrics", self.metrics.as_ref(), write_metrics);
-        write_status(&mut object, self.status(), &self.message);
-        object.close();
-        out
+        let series = |object: &mut Object<'_>| object.whole_list("series", &self.series, write_series);
+        write_response(series, self.metrics.as_ref(), self.status(), &self.message)
     }
 }
 
 impl QueryInstantResponse {
     /// As protobuf JSON. Without any series the list is left out, as Tempo does.
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut object = Object::open(&mut out);
-        object.list("series", &self.series, write_instant);
-        object.message("metrics", self.metrics.as_ref(), write_metrics);
-        write_status(&mut object, self.status(), &self.message);
-        object.close();
-        out
+        let series = |object: &mut Object<'_>| object.list("series", &self.series, write_instant);
+        write_response(series, self.metrics.as_ref(), self.status(), &self.message)
     }
+}
+
+/// What both answers have around their series.
+fn write_response(
+    series: impl FnOnce(&mut Object<'_>),
+    metrics: Option<&SearchMetrics>,
+    status: PartialStatus,
+    message: &str,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut object = Object::open(&mut out);
+    series(&mut object);
+    object.message("metrics", metrics, write_metrics);
+    write_status(&mut object, status, message);
+    object.close();
+    out
 }
 
 fn write_series(out: &mut Vec<u8>, series: &TimeSeries) {

@@ -8,7 +8,7 @@ use spanlake_model::SpanId;
 use super::{key_value, saturate};
 use crate::engine::{self, Stats};
 use crate::http::jsonpb::{self, Object};
-use crate::search::{FoundTrace, SearchAnswer, ServiceSpans};
+use crate::search::{FoundTrace, ServiceSpans};
 
 /// What `rootServiceName` says while the root span is not there.
 const ROOT_UNKNOWN: &str = "<root span not yet received>";
@@ -122,19 +122,28 @@ pub(crate) struct SearchMetrics {
     pub(crate) inspected_spans: u64,
 }
 
-impl SearchResponse {
-    /// As protobuf JSON.
-    pub(crate) fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut object = Object::open(&mut out);
-        object.whole_list("traces", &self.traces, write_trace);
-        object.message("metrics", self.metrics.as_ref(), write_metrics);
-        object.close();
-        out
+/// The beginning of an answer as protobuf JSON; [`write_found`] comes behind it, and [`end_json`].
+pub(crate) const BEGIN_JSON: &[u8] = b"{\"traces\":[";
+
+/// Traces found as protobuf JSON, with commas between, and one before them unless they are the first.
+pub(crate) fn write_found(out: &mut Vec<u8>, found: Vec<FoundTrace>, are_first: bool) {
+    let mut needs_comma = !are_first;
+    for found in found {
+        if std::mem::replace(&mut needs_comma, true) {
+            out.push(b',');
+        }
+        write_trace(out, &TraceSearchMetadata::for_json(found));
     }
 }
 
-/// One trace found, as protobuf JSON.
+/// The end of an answer as protobuf JSON.
+pub(crate) fn end_json(out: &mut Vec<u8>, stats: &Stats) {
+    out.extend_from_slice(b"],\"metrics\":");
+    write_metrics(out, &SearchMetrics::of_search(stats));
+    out.push(b'}');
+}
+
+/// One trace found, as protobuf JSON; `spanSet` is the first of the span sets.
 pub(crate) fn write_trace(out: &mut Vec<u8>, trace: &TraceSearchMetadata) {
     let mut object = Object::open(out);
     object.string("traceID", &trace.trace_id);
@@ -142,8 +151,21 @@ pub(crate) fn write_trace(out: &mut Vec<u8>, trace: &TraceSearchMetadata) {
     object.string("rootTraceName", &trace.root_trace_name);
     object.u64("startTimeUnixNano", trace.start_time_unix_nano);
     object.u32("durationMs", trace.duration_ms);
-    object.message("spanSet", trace.span_set.as_ref(), write_span_set);
-    object.list("spanSets", &trace.span_sets, write_span_set);
+    if let [first, more @ ..] = trace.span_sets.as_slice() {
+        let out = object.field("spanSet");
+        let from = out.len();
+        write_span_set(out, first);
+        let written = from..out.len();
+        let out = object.field("spanSets");
+        out.push(b'[');
+        // What is written once need not be put into words again.
+        out.extend_from_within(written);
+        for set in more {
+            out.push(b',');
+            write_span_set(out, set);
+        }
+        out.push(b']');
+    }
     object.map("serviceStats", &trace.service_stats, write_service_stats);
     object.close();
 }
@@ -208,6 +230,15 @@ impl SearchMetrics {
 
 impl From<FoundTrace> for TraceSearchMetadata {
     fn from(found: FoundTrace) -> Self {
+        let mut metadata = Self::for_json(found);
+        metadata.span_set = metadata.span_sets.first().cloned();
+        metadata
+    }
+}
+
+impl TraceSearchMetadata {
+    /// Without `span_set`, which [`write_trace`] makes of the first of the others.
+    pub(crate) fn for_json(found: FoundTrace) -> Self {
         let hex = found.trace_id.to_string();
         let stats =
             |service: &ServiceSpans| ServiceStats { span_count: service.span_count, error_count: service.error_count };
@@ -224,7 +255,7 @@ impl From<FoundTrace> for TraceSearchMetadata {
             root_trace_name: found.root_name.as_deref().unwrap_or_default().to_owned(),
             start_time_unix_nano: found.start_unix_nanos,
             duration_ms: saturate(found.end_unix_nanos.saturating_sub(found.start_unix_nanos) / 1_000_000),
-            span_set: span_sets.first().cloned(),
+            span_set: None,
             span_sets,
             service_stats: found.services.iter().map(|s| (s.service.as_ref().to_owned(), stats(s))).collect(),
         }
@@ -250,20 +281,6 @@ impl From<engine::FoundSpan> for Span {
             duration_nanos: span.duration_nanos,
             attributes: span.attributes.into_iter().map(|(key, value)| key_value(key, &value)).collect(),
         }
-    }
-}
-
-impl From<SearchAnswer> for SearchResponse {
-    fn from(answer: SearchAnswer) -> Self {
-        let stats = Stats {
-            inspected_traces: answer.inspected_traces,
-            inspected_spans: 0,
-            inspected_bytes: answer.inspected_bytes,
-            block_count: answer.block_count,
-            blocks_done: answer.block_count,
-            block_bytes: answer.block_bytes,
-        };
-        Self::new(answer.traces, &stats)
     }
 }
 

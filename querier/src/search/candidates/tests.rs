@@ -24,7 +24,9 @@ fn ids(candidates: Candidates) -> Vec<u64> {
 #[test]
 fn stops_only_when_the_newest_are_certain() {
     let mut candidates = Candidates::new(&request(2), 10, 100);
-    candidates.add(0, [piece(1, 100, 110, 0), piece(2, 90, 95, 0), piece(3, 50, 60, 0)].into_iter()).expect("fits");
+    candidates
+        .add(0, [piece(1, 100, 110, 0), piece(2, 90, 95, 0), piece(3, 50, 60, 0)].into_iter().enumerate())
+        .expect("fits");
     // The blocks left end at 85: within reach of 90, so a piece of trace 2 may follow.
     assert_eq!(candidates.settle(Some(85)), Progress::Open);
     assert_eq!(candidates.settle(Some(80)), Progress::Open);
@@ -36,9 +38,9 @@ fn stops_only_when_the_newest_are_certain() {
 fn a_piece_from_an_older_block_changes_the_trace() {
     let request = SearchRequest { max_duration_nanos: Some(20), ..request(1) };
     let mut candidates = Candidates::new(&request, 50, 100);
-    candidates.add(0, [piece(1, 100, 110, 0), piece(2, 95, 96, 0)].into_iter()).expect("fits");
+    candidates.add(0, [piece(1, 100, 110, 0), piece(2, 95, 96, 0)].into_iter().enumerate()).expect("fits");
     assert_eq!(candidates.settle(Some(80)), Progress::Open);
-    candidates.add(1, [piece(1, 70, 75, 0)].into_iter()).expect("fits");
+    candidates.add(1, [piece(1, 70, 75, 0)].into_iter().enumerate()).expect("fits");
     assert_eq!(candidates.settle(None), Progress::Certain);
     assert_eq!(ids(candidates), [2]);
 }
@@ -49,9 +51,9 @@ fn tags_are_matched_by_the_whole_trace() {
     let request = SearchRequest { tags: vec![tag("a"), tag("b")], ..request(10) };
     let mut candidates = Candidates::new(&request, 0, 100);
     candidates
-        .add(0, [piece(1, 10, 20, 0b01), piece(2, 10, 20, 0b01), piece(3, 10, 20, 0b11)].into_iter())
+        .add(0, [piece(1, 10, 20, 0b01), piece(2, 10, 20, 0b01), piece(3, 10, 20, 0b11)].into_iter().enumerate())
         .expect("fits");
-    candidates.add(1, [piece(1, 10, 20, 0b10), piece(2, 10, 20, 0b01)].into_iter()).expect("fits");
+    candidates.add(1, [piece(1, 10, 20, 0b10), piece(2, 10, 20, 0b01)].into_iter().enumerate()).expect("fits");
     assert_eq!(ids(candidates), [1, 3]);
 }
 
@@ -61,17 +63,29 @@ fn time_and_duration_are_those_of_the_whole_trace() {
     let request = SearchRequest { range: Some(range), min_duration_nanos: Some(10), ..request(10) };
     let mut candidates = Candidates::new(&request, 1_000, 100);
     candidates
-        .add(0, [piece(1, 60, 70, 0), piece(2, 45, 46, 0), piece(3, 50, 60, 0), piece(4, 51, 70, 0)].into_iter())
+        .add(
+            0,
+            [piece(1, 60, 70, 0), piece(2, 45, 46, 0), piece(3, 50, 60, 0), piece(4, 51, 70, 0)]
+                .into_iter()
+                .enumerate(),
+        )
         .expect("fits");
-    candidates.add(1, [piece(1, 20, 30, 0), piece(5, 20, 40, 0), piece(6, 20, 39, 0)].into_iter()).expect("fits");
+    candidates
+        .add(1, [piece(1, 20, 30, 0), piece(5, 20, 40, 0), piece(6, 20, 39, 0)].into_iter().enumerate())
+        .expect("fits");
     assert_eq!(ids(candidates), [3, 1, 5]);
 }
 
 #[test]
 fn ties_go_by_trace_id_and_the_bound_has_a_name() {
     let mut candidates = Candidates::new(&request(2), 0, 3);
-    candidates.add(0, [piece(3, 10, 20, 0), piece(1, 10, 20, 0), piece(2, 10, 20, 0)].into_iter()).expect("fits");
-    assert!(matches!(candidates.add(1, [piece(4, 10, 20, 0)].into_iter()), Err(Error::TooManyTraces { max: 3 })));
+    candidates
+        .add(0, [piece(3, 10, 20, 0), piece(1, 10, 20, 0), piece(2, 10, 20, 0)].into_iter().enumerate())
+        .expect("fits");
+    assert!(matches!(
+        candidates.add(1, [piece(4, 10, 20, 0)].into_iter().enumerate()),
+        Err(Error::TooManyTraces { max: 3 })
+    ));
     assert_eq!(ids(candidates), [1, 2]);
 }
 
@@ -110,7 +124,7 @@ fn stopping_early_and_dropping_change_nothing() {
         let run = |stops: bool| {
             let mut candidates = Candidates::new(&request, 4 * reach, usize::MAX);
             for (i, block) in blocks.iter().enumerate() {
-                candidates.add(i, block.iter().map(|&(n, s, e, m)| piece(n, s, e, m))).expect("fits");
+                candidates.add(i, block.iter().map(|&(n, s, e, m)| piece(n, s, e, m)).enumerate()).expect("fits");
                 let left = blocks[i + 1..].iter().flatten().map(|piece| piece.2).max();
                 if stops && candidates.settle(left) == Progress::Certain {
                     break;
