@@ -70,13 +70,18 @@ def start(directory):
 
 
 def put(endpoint, path, body=b""):
-    """One PUT signed as AWS Signature Version 4 asks, with only the headers that it needs."""
+    """One signed PUT."""
+    signed_request("PUT", endpoint, path, body)
+
+
+def signed_request(method, endpoint, path, body=b""):
+    """One request signed as AWS Signature Version 4 asks, with only the headers that it needs; returns the answer's body."""
     host = endpoint.removeprefix("http://")
     now = time.gmtime()
     stamp, day = time.strftime("%Y%m%dT%H%M%SZ", now), time.strftime("%Y%m%d", now)
     digest = hashlib.sha256(body).hexdigest()
     signed = "host;x-amz-content-sha256;x-amz-date"
-    canonical = f"PUT\n{path}\n\nhost:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{stamp}\n\n{signed}\n{digest}"
+    canonical = f"{method}\n{path}\n\nhost:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{stamp}\n\n{signed}\n{digest}"
     scope = f"{day}/{REGION}/s3/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     key = ("AWS4" + SECRET_ACCESS_KEY).encode()
@@ -89,8 +94,10 @@ def put(endpoint, path, body=b""):
         "x-amz-content-sha256": digest,
         "Authorization": f"AWS4-HMAC-SHA256 Credential={credential},SignedHeaders={signed},Signature={signature}",
     }
-    request = urllib.request.Request(endpoint + path, data=body, headers=headers, method="PUT")
-    urllib.request.urlopen(request, timeout=10).close()
+    data = body if method == "PUT" else None
+    request = urllib.request.Request(endpoint + path, data=data, headers=headers, method=method)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.read()
 
 
 def wait_until_it_stores(server, endpoint, directory):

@@ -1,6 +1,7 @@
-//! `kill -9` at random moments of ingest: every acknowledged span is found by id exactly once.
+//! `kill -9` at random moments of ingest, compaction and deletion: every acknowledged span is found by id exactly once, and
+//! none of a trace that was deleted.
 //!
-//! `SPANLAKE_CRASH_ROUNDS` sets the number of kills for each backend (default 10).
+//! `SPANLAKE_CRASH_ROUNDS` sets the number of kills for each backend (default 20).
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,10 +12,20 @@ use rand::{Rng, SeedableRng};
 use crate::Backend;
 use crate::http::Connection;
 use crate::process::{Server, Setup};
-use crate::traffic::{Batch, Found, Ledger, find, seed};
+use crate::traffic::{Batch, Found, Ledger, SentTrace, find, seed};
 
 /// An acknowledgement waits for a group commit, so only many senders keep one always under way.
 const SENDERS: u64 = 12;
+/// The compactor has no time to rest: it merges, drops and deletes while it is killed.
+const COMPACTION: [(&str, &str); 6] = [
+    ("compactor.interval", "100ms"),
+    ("compactor.l0_min_age", "0s"),
+    ("compactor.l0_fan_in", "4"),
+    ("compactor.l0_max_wait", "500ms"),
+    ("compactor.window_grace", "0s"),
+    // Spans of today are never dropped.
+    ("compactor.retention", "24h"),
+];
 /// A killed process is ready again within this, on a machine that runs other tests beside it.
 const RESTART_LIMIT: Duration = Duration::from_secs(10);
 
@@ -74,11 +85,12 @@ impl Counter {
 fn crash(backend: Backend) {
     let rounds: u32 = match std::env::var("SPANLAKE_CRASH_ROUNDS") {
         Ok(text) => text.parse().expect("SPANLAKE_CRASH_ROUNDS is a number"),
-        Err(_) => 10,
+        Err(_) => 20,
     };
     let seed = seed("crash");
     let mut random = StdRng::seed_from_u64(seed);
-    let setup = Setup::new(backend).noisy();
+    let setup = COMPACTION.iter().fold(Setup::new(backend).noisy(), |setup, (key, value)| setup.with(key, value));
+    let mut deletions = Deletions::default();
     let ledger = Ledger::default();
     let mut counter = Counter::default();
     let mut all: Vec<Batch> = Vec::new();
@@ -87,7 +99,7 @@ fn crash(backend: Backend) {
 
     let mut server = setup.start();
     for _ in 0..rounds {
-        let lifetime = Duration::from_millis(random.random_range(5..800));
+        let lifetime = Duration::from_millis(random.random_range(5..1_200));
         let address = server.otlp_http;
         ledger.send_while(address, random.random(), SENDERS, Duration::ZERO, || {
             sleep(lifetime);
@@ -112,6 +124,9 @@ fn crash(backend: Backend) {
         }
         acknowledged.iter().for_each(|batch| check.check(&mut connection, batch));
         assert_eq!((check.lost, check.duplicated), (0, 0), "after this round's kill: {check:?}");
+        // The next kill comes while what this deletes is still in the store.
+        acknowledged.retain(|batch| !random.random_ratio(1, 8) || !deletions.delete(&mut connection, batch));
+        deletions.check(&mut connection);
         counter.unknown_found += check.unknown_found;
         counter.unknown_absent += check.unknown_absent;
         all.extend(acknowledged);
@@ -120,6 +135,11 @@ fn crash(backend: Backend) {
     // Once more at the end: no later crash may take away what an earlier round had found.
     let mut connection = Connection::new(server.http);
     all.iter().for_each(|batch| counter.check(&mut connection, batch));
+    deletions.check(&mut connection);
+    // Nothing in the store is damaged, whatever the moment of a kill.
+    let verified = setup.run(&["blocks", "verify"]);
+    assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stdout));
+    println!("deleted {} traces; {}", deletions.deleted.len(), String::from_utf8_lossy(&verified.stdout).trim());
     println!(
         "crash on {backend:?}: {rounds} kills, acknowledged {}, found {}, lost {}, duplicated {} spans; \
          {resent} resent; without an answer: {} stored, {} absent; slowest restart {slowest_start:?}",
@@ -134,6 +154,36 @@ fn crash(backend: Backend) {
     assert!(counter.acknowledged > 0, "no span was acknowledged, so nothing was tested");
     assert_eq!((counter.lost, counter.duplicated), (0, 0), "lost and duplicated spans: {counter:?}");
     assert!(slowest_start < RESTART_LIMIT, "a restart took {slowest_start:?}");
+}
+
+/// Traces that were deleted.
+#[derive(Default)]
+struct Deletions {
+    deleted: Vec<SentTrace>,
+}
+
+impl Deletions {
+    /// Deletes the traces of a batch. False if the server cannot delete.
+    fn delete(&mut self, connection: &mut Connection, batch: &Batch) -> bool {
+        for trace in &batch.traces {
+            let path = format!("/api/v1/traces/{}", trace.hex());
+            let answer = connection.request("DELETE", &path, &[], b"").expect("an answer");
+            match answer.status {
+                200..300 => self.deleted.push(trace.clone()),
+                // A build without deletion.
+                404 | 405 if self.deleted.is_empty() => return false,
+                status => panic!("deletion answered {status}: {}", answer.text()),
+            }
+        }
+        true
+    }
+
+    /// Once deleted, a trace stays away.
+    fn check(&self, connection: &mut Connection) {
+        for trace in &self.deleted {
+            assert_eq!(find(connection, trace), Found::Nothing, "deleted trace {}", trace.hex());
+        }
+    }
 }
 
 fn resend(ledger: &Ledger, server: &Server, batch: Batch) {

@@ -138,3 +138,38 @@ fn assert_found(server: &crate::process::Server, acknowledged: &[Batch]) {
         assert_eq!(find(&mut connection, trace), Found::Exactly, "trace {}", trace.hex());
     }
 }
+
+/// A cache on a full disk costs hits, never an answer, whether it was full from the start or becomes full.
+#[test]
+fn full_cache_disk_costs_no_answer() {
+    let setup = Setup::new(Backend::S3);
+    let settings = setup.run(&["config", "print"]);
+    if !String::from_utf8_lossy(&settings.stdout).contains("disk_path") {
+        println!("skipped: this build has no cache on disk");
+        return;
+    }
+    let Some(disk) = SmallDisk::mount("2m") else { return };
+    let cache = disk.path.join("cache");
+    let setup = setup.with("cache.disk_path", &cache.display().to_string()).noisy();
+    let mut random = StdRng::seed_from_u64(seed("cache disk full"));
+    let mut acknowledged: Vec<Batch> = Vec::new();
+    let mut ballast = Some(disk.fill());
+    for round in 0..3 {
+        let server = setup.start();
+        let mut connection = Connection::new(server.otlp_http);
+        for _ in 0..5 {
+            let sent = padded_batch(&mut random, 2, 5, "cache", 64 << 10);
+            assert_eq!(connection.export(&sent.body).expect("an answer").status, 200);
+            acknowledged.push(sent);
+        }
+        assert_found(&server, &acknowledged);
+        // Full from the start, then with some room that the cache fills, then full again in the middle.
+        match ballast.take() {
+            Some(path) => fs::remove_file(path).expect("the ballast is there"),
+            None => ballast = Some(disk.fill()),
+        }
+        assert_found(&server, &acknowledged);
+        println!("round {round}: {} batches found", acknowledged.len());
+        server.stop();
+    }
+}

@@ -6,17 +6,21 @@
 #![allow(clippy::disallowed_methods, reason = "there is no runtime whose threads a sleep could block")]
 
 mod accounting;
+mod blocks;
 mod clients;
 mod compose;
 mod crash;
 mod disk_full;
 mod duplicates;
+mod faults;
 mod foreign_readers;
 mod http;
 mod link;
+mod load;
 mod outage;
 mod process;
 mod queries;
+mod runbook;
 mod s3;
 mod stop;
 mod tidy;

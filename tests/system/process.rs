@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -49,6 +49,12 @@ impl Setup {
         self
     }
 
+    /// Sets a variable of the environment that is no configuration key.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Setup {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Allows warnings in the log; without this one fails the test.
     pub fn noisy(mut self) -> Setup {
         self.noisy = true;
@@ -58,6 +64,19 @@ impl Setup {
     /// Where a directory store keeps its objects.
     pub fn data(&self) -> PathBuf {
         self.scratch.path().join("data")
+    }
+
+    /// Runs another command of the binary with these settings, to its end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        let mut command = binary();
+        command.args(args).envs(self.settings.iter().map(|(key, value)| (key, value)));
+        command.current_dir(self.scratch.path()).stdin(Stdio::null()).output().expect("the binary starts")
+    }
+
+    /// The value that was set last for a configuration key.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        let name = variable(key);
+        self.settings.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
 
     /// Starts the binary on free ports and waits until it is ready.
@@ -144,6 +163,11 @@ impl Server {
             let loud: Vec<&str> = log.lines().filter(loud).collect();
             assert!(loud.is_empty(), "unexpected warnings:\n{}", loud.join("\n"));
         }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.child.id()
     }
 
     /// Everything it logged.

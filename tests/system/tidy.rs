@@ -13,13 +13,14 @@ const ROLES: [&str; 3] = ["spanlake-ingester", "spanlake-querier", "spanlake-com
 /// Names that say nothing about what is inside.
 const VAGUE_NAMES: [&str; 6] = ["common", "core", "helpers", "types", "util", "utils"];
 /// Each crate, and the crates of this workspace that it may know. The binary and the benchmarks may know all.
-const KNOWS: [(&str, &[&str]); 11] = [
+const KNOWS: [(&str, &[&str]); 12] = [
     ("spanlake-model", &[]),
     ("spanlake-analysis", &["spanlake-model"]),
     ("spanlake-otlp", &["spanlake-model"]),
     ("spanlake-storage", &["spanlake-model"]),
+    ("spanlake-cache", &["spanlake-model", "spanlake-storage"]),
     ("spanlake-block", &["spanlake-model", "spanlake-otlp"]),
-    ("spanlake-catalog", &["spanlake-model", "spanlake-otlp", "spanlake-block", "spanlake-storage"]),
+    ("spanlake-catalog", &["spanlake-model", "spanlake-otlp", "spanlake-block", "spanlake-storage", "spanlake-cache"]),
     ("spanlake-table", &["spanlake-model", "spanlake-block", "spanlake-catalog", "spanlake-storage"]),
     ("spanlake-traceql", &[]),
     ("spanlake-ingester", SHARED),
@@ -27,7 +28,8 @@ const KNOWS: [(&str, &[&str]); 11] = [
     ("spanlake-compactor", SHARED),
 ];
 const SHARED: &[&str] = &["spanlake-model", "spanlake-otlp", "spanlake-block", "spanlake-storage", "spanlake-catalog"];
-const QUERIER: [&str; 7] = [
+const QUERIER: [&str; 8] = [
+    "spanlake-cache",
     "spanlake-model",
     "spanlake-otlp",
     "spanlake-block",

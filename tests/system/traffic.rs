@@ -217,7 +217,8 @@ pub fn seed(test: &str) -> u64 {
     seed
 }
 
-fn attribute(key: &str, value: &str) -> KeyValue {
+/// A text attribute.
+pub fn attribute(key: &str, value: &str) -> KeyValue {
     let value = AnyValue { value: Some(Value::StringValue(value.to_owned())) };
     KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
 }

@@ -171,8 +171,8 @@ fn under_pressure(language: Language, protocol: Protocol) {
         .with("ingester.max_hold", "50ms")
         .noisy();
     let server = setup.start();
-    // A request that takes its time holds most of the one tenant's half.
-    let holder = hold(&server, 110 << 10);
+    // A request that takes its time holds most of what one tenant may have: all but an eighth.
+    let holder = hold(&server, 200 << 10);
     let (sent, calls) = scope(|scope| {
         let server = &server;
         let client = scope.spawn(move || observe(server, language, protocol, 60 << 10));
@@ -201,13 +201,15 @@ fn under_pressure(language: Language, protocol: Protocol) {
     server.stop();
 }
 
-/// Sends the head of a request of `byte_count` bytes, and none of them yet.
+/// Sends a request but for its last kibibyte, `byte_count` bytes of it.
 fn hold(server: &Server, byte_count: usize) -> TcpStream {
     let mut stream = TcpStream::connect(server.otlp_http).expect("the receiver listens");
     let head = format!(
         "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n\
-         content-length: {byte_count}\r\n\r\n"
+         content-length: {}\r\n\r\n",
+        byte_count + 1024
     );
     stream.write_all(head.as_bytes()).expect("the receiver reads");
+    stream.write_all(&vec![0; byte_count]).expect("the receiver reads");
     stream
 }
