@@ -121,7 +121,15 @@ async fn create(state: &TenantState, store: &Store, manifest: Manifest, bytes: B
     let key = keys::manifest(state.tenant(), sequence);
     match store.create(&key, bytes).await {
         Ok(_) => {}
-        Err(error) if error.kind() == Kind::AlreadyExists => return Ok(Committed::Lost { sequence }),
+        // What a store gives back may be spoilt or cut off, twice alike: only a sound manifest of another proves the loss.
+        Err(error) if error.kind() == Kind::AlreadyExists => match who_has(state, store, sequence).await {
+            Ok(link) if link == manifest.link => {}
+            Ok(_) => return Ok(Committed::Lost { sequence }),
+            Err(error) => {
+                tracing::warn!(%error, "the outcome of a commit is unknown");
+                return Ok(Committed::Unknown { key });
+            }
+        },
         Err(error) if error.may_have_happened() => {
             tracing::warn!(%error, "the outcome of a commit is unknown");
             return Ok(Committed::Unknown { key });
@@ -139,6 +147,12 @@ async fn create(state: &TenantState, store: &Store, manifest: Manifest, bytes: B
             Ok(Committed::Unknown { key })
         }
     }
+}
+
+/// The link of the manifest that has a number.
+async fn who_has(state: &TenantState, store: &Store, sequence: u64) -> Result<String, Error> {
+    let bytes = store.get(&keys::manifest(state.tenant(), sequence)).await?;
+    Ok(Head::decode(state.tenant(), sequence, &bytes)?.link())
 }
 
 /// Whether what follows a manifest, if anything, was built on it; an error where nothing tells. It is not if this writer slept
