@@ -119,21 +119,19 @@ pub(crate) async fn put(
 async fn create(state: &TenantState, store: &Store, manifest: Manifest, bytes: Bytes) -> Result<Committed, Error> {
     let sequence = manifest.sequence;
     let key = keys::manifest(state.tenant(), sequence);
+    let unknown = |error: Error| {
+        tracing::warn!(%error, "the outcome of a commit is unknown");
+        Ok(Committed::Unknown { key: key.clone() })
+    };
     match store.create(&key, bytes).await {
         Ok(_) => {}
         // What a store gives back may be spoilt or cut off, twice alike: only a sound manifest of another proves the loss.
         Err(error) if error.kind() == Kind::AlreadyExists => match who_has(state, store, sequence).await {
             Ok(link) if link == manifest.link => {}
             Ok(_) => return Ok(Committed::Lost { sequence }),
-            Err(error) => {
-                tracing::warn!(%error, "the outcome of a commit is unknown");
-                return Ok(Committed::Unknown { key });
-            }
+            Err(error) => return unknown(error),
         },
-        Err(error) if error.may_have_happened() => {
-            tracing::warn!(%error, "the outcome of a commit is unknown");
-            return Ok(Committed::Unknown { key });
-        }
+        Err(error) if error.may_have_happened() => return unknown(error.into()),
         Err(error) => return Err(error.into()),
     }
     match successor_is_ours(state, store, &manifest).await {
@@ -142,10 +140,7 @@ async fn create(state: &TenantState, store: &Store, manifest: Manifest, bytes: B
             Ok(Committed::Won { sequence })
         }
         Ok(false) => Ok(Committed::Lost { sequence }),
-        Err(error) => {
-            tracing::warn!(%error, "the outcome of a commit is unknown");
-            Ok(Committed::Unknown { key })
-        }
+        Err(error) => unknown(error),
     }
 }
 

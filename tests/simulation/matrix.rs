@@ -226,46 +226,29 @@ fn put_of_a_manifest() {
     );
 }
 
+/// Reads of a manifest and of a block end alike.
+const READS: [(&str, End); 11] = [
+    ("slowdown", End::Fails),
+    ("#1-2 slowdown", End::Well),
+    ("#1-2 error", End::Well),
+    ("#1 timeout", End::Well),
+    ("#1 short", End::Well),
+    ("short", End::Fails),
+    ("#1 flip", End::Well),
+    ("flip", End::Fails),
+    ("denied", End::Fails),
+    ("expired", End::Fails),
+    ("slow=2s", End::Well),
+];
+
 #[test]
 fn get_of_a_manifest() {
-    use End::{Fails, Well};
-    check_row(
-        Ask::GetManifest,
-        &[
-            ("slowdown", Fails),
-            ("#1-2 slowdown", Well),
-            ("#1-2 error", Well),
-            ("#1 timeout", Well),
-            ("#1 short", Well),
-            ("short", Fails),
-            ("#1 flip", Well),
-            ("flip", Fails),
-            ("denied", Fails),
-            ("expired", Fails),
-            ("slow=2s", Well),
-        ],
-    );
+    check_row(Ask::GetManifest, &READS);
 }
 
 #[test]
 fn get_of_a_block() {
-    use End::{Fails, Well};
-    check_row(
-        Ask::GetBlock,
-        &[
-            ("slowdown", Fails),
-            ("#1-2 slowdown", Well),
-            ("#1-2 error", Well),
-            ("#1 timeout", Well),
-            ("#1 short", Well),
-            ("short", Fails),
-            ("#1 flip", Well),
-            ("flip", Fails),
-            ("denied", Fails),
-            ("expired", Fails),
-            ("slow=2s", Well),
-        ],
-    );
+    check_row(Ask::GetBlock, &READS);
 }
 
 #[test]
