@@ -1,5 +1,6 @@
 //! Where one pass ends and the next begins: trace ids that cut all inputs into ranges of about equal work.
 
+use parquet::file::metadata::ColumnChunkMetaData;
 use spanlake_model::TraceId;
 
 use super::input::MergeInput;
@@ -57,12 +58,21 @@ pub(super) fn cuts(inputs: &[MergeInput], pass_rows: usize) -> Vec<TraceId> {
     cuts
 }
 
+/// Bytes that a pass decodes a column chunk to, about. Values of flat columns stay what they are in the dictionary; those of
+/// lists are copied out for every item.
+fn decoded_bytes(chunk: &ColumnChunkMetaData) -> f64 {
+    let stored = chunk.uncompressed_size();
+    let is_list = chunk.column_descr().max_rep_level() > 0;
+    let flat = chunk.unencoded_byte_array_data_bytes().filter(|_| is_list);
+    stored.max(flat.unwrap_or(0)).max(0) as f64
+}
+
 fn segments(input: &MergeInput, pass_rows: usize) -> Vec<Segment> {
     let block = &input.block;
     let mut segments: Vec<Segment> = Vec::new();
     for (number, group) in block.directory.row_groups.iter().enumerate() {
         let chunks = block.plain.metadata().row_group(number).columns();
-        let bytes: f64 = chunks.iter().map(|chunk| chunk.uncompressed_size().max(0) as f64).sum();
+        let bytes: f64 = chunks.iter().map(decoded_bytes).sum();
         let row_bytes = bytes / f64::from(group.row_count.max(1));
         let row_work = (1.0 / pass_rows.max(1) as f64).max(row_bytes / PASS_BYTES);
         let ids = &group.stride_trace_ids;

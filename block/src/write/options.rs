@@ -107,6 +107,12 @@ impl WriteOptions {
                 .set_column_dictionary_enabled(column(name), false)
                 .set_column_encoding(column(name), Encoding::PLAIN);
         }
+        // With the statistics goes how many bytes the values are without their dictionary: what a merge decodes them to.
+        for list in [schema::EVENTS, schema::LINKS] {
+            let path = ["list", "item", "attributes"].map(str::to_owned);
+            let path = ColumnPath::new([list.to_owned()].into_iter().chain(path).collect());
+            builder = builder.set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+        }
         for attribute in plain {
             // A dictionary of values that hardly repeat is written, and then written again without it.
             let path = column(&attribute.name());
