@@ -38,6 +38,10 @@ pub struct Config {
     pub window_grace: HumanDuration,
     /// How long spans are kept, counted from their end by the store's clock. Default 0: for ever.
     pub retention: HumanDuration,
+    /// How long a block stays at least after it was written, where that is shorter than the retention, however old its spans
+    /// are. Default 24 h: what arrives late, or from a clock that is behind, can be seen before it goes; and a block that is
+    /// written anew does not stay for another retention.
+    pub late_retention: HumanDuration,
     /// Merges that run at once. Default 1: a merge takes a core, and memory for the rows of a
     /// pass and for the blocks it writes.
     pub concurrency: usize,
@@ -105,6 +109,7 @@ impl Default for Config {
             window: HumanDuration::from_secs(3_600),
             window_grace: HumanDuration::from_secs(600),
             retention: HumanDuration::from_secs(0),
+            late_retention: HumanDuration::from_secs(24 * 3_600),
             tenants: BTreeMap::new(),
             concurrency: 1,
             lease: HumanDuration::from_secs(30),

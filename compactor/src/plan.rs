@@ -61,7 +61,8 @@ pub enum Plan {
 /// Chooses what to do next for one tenant, given all its live blocks and how long it keeps spans (0: for ever). In this
 /// order:
 ///
-/// 1. Blocks whose last span ended longer ago than the retention are dropped, so that none is merged in vain.
+/// 1. Blocks whose last span ended longer ago than the retention, and which were not written a moment ago, are dropped, so that
+///    none is merged in vain.
 /// 2. Level-0 blocks past their least age are merged, oldest first, once there are enough of them or the oldest has
 ///    waited long enough. The merge splits its output by time window.
 /// 3. Blocks with deleted traces are rewritten without them, those of level 0 when they have waited long enough.
@@ -75,7 +76,7 @@ pub enum Plan {
 pub fn select(blocks: &[Candidate], config: &Config, retention_nanos: u64, now_unix_nanos: u64) -> Plan {
     let sound = |block: &&Candidate| !block.is_quarantined;
     let blocks: Vec<&Candidate> = blocks.iter().filter(sound).collect();
-    expired(&blocks, retention_nanos, now_unix_nanos)
+    expired(&blocks, config, retention_nanos, now_unix_nanos)
         .or_else(|| level_0(&blocks, config, now_unix_nanos))
         .or_else(|| with_deleted(&blocks, config, now_unix_nanos))
         .or_else(|| level_1(&blocks, config, now_unix_nanos))
@@ -83,12 +84,16 @@ pub fn select(blocks: &[Candidate], config: &Config, retention_nanos: u64, now_u
         .unwrap_or(Plan::Nothing)
 }
 
-fn expired(blocks: &[&Candidate], retention_nanos: u64, now: u64) -> Option<Plan> {
+fn expired(blocks: &[&Candidate], config: &Config, retention_nanos: u64, now: u64) -> Option<Plan> {
     if retention_nanos == 0 {
         return None;
     }
     let limit = now.checked_sub(retention_nanos)?;
-    let past = blocks.iter().copied().filter(|b| b.meta.time_range().end_unix_nanos < limit).collect();
+    // What was acknowledged is there for a while, whatever the sender's clock says.
+    let late_nanos = config.late_retention.as_nanos().min(retention_nanos);
+    let is_new = |b: &Candidate| now.abs_diff(b.written_unix_nanos) < late_nanos;
+    let is_past = |b: &&Candidate| b.meta.time_range().end_unix_nanos < limit && !is_new(b);
+    let past = blocks.iter().copied().filter(is_past).collect();
     let blocks: Vec<Arc<str>> = keys(oldest_end_first(past)).into_iter().take(MAX_WITHOUT_READING).collect();
     (!blocks.is_empty()).then_some(Plan::Drop { blocks })
 }

@@ -212,3 +212,28 @@ fn retention_drops_whole_blocks_of_any_level_first() {
     check_with(&config, &[open_ended], "nothing");
     check(&blocks[..1], "nothing");
 }
+
+/// A sender whose clock is behind by more than the retention finds what was acknowledged, for a while.
+#[test]
+fn what_arrives_late_stays_for_a_while() {
+    let config = |late_seconds: u64| Config {
+        retention: HumanDuration::from_secs(7_200),
+        late_retention: HumanDuration::from_secs(late_seconds),
+        ..config()
+    };
+    let late = |written_unix_nanos: u64| {
+        let mut late = block("a", 2, 1_000_000, 1);
+        late.written_unix_nanos = written_unix_nanos;
+        [late]
+    };
+    let written = |seconds_ago: u64| late(NOW - seconds_ago * SECOND);
+    check_with(&config(3_600), &written(3_599), "nothing");
+    check_with(&config(3_600), &written(3_600), "drop a");
+    // No longer than what is on time: the retention is a promise in both directions.
+    check_with(&config(24 * 3_600), &written(7_199), "nothing");
+    check_with(&config(24 * 3_600), &written(7_200), "drop a");
+    check_with(&config(0), &written(0), "drop a");
+    // By a clock that is a little ahead, and by one that is wrong.
+    check_with(&config(3_600), &late(NOW + 3_599 * SECOND), "nothing");
+    check_with(&config(3_600), &late(NOW + 3_600 * SECOND), "drop a");
+}

@@ -65,6 +65,7 @@ pub fn eager() -> Config {
         window_grace: HumanDuration::from_secs(0),
         delete_grace: HumanDuration::from_secs(0),
         deleted_traces_min_age: HumanDuration::from_secs(0),
+        late_retention: HumanDuration::from_secs(0),
         lease: HumanDuration::from_secs(30),
         ..Config::default()
     }
