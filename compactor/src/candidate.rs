@@ -1,18 +1,19 @@
 //! Blocks of the catalog as the decision needs them, and the time in their names. No I/O.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spanlake_block::BlockMeta;
 use spanlake_catalog::{BlockRef, Snapshot};
+use spanlake_model::TraceId;
 
 use crate::plan::Candidate;
 
 /// All live blocks. `holding` are those that are known to hold deleted traces, `left_out` those that count as damaged for now.
 pub(crate) fn candidates(
     snapshot: &Snapshot,
-    holding: &HashSet<Arc<str>>,
+    holding: &HashMap<Arc<str>, HashSet<TraceId>>,
     left_out: &HashSet<Arc<str>>,
 ) -> Vec<Candidate> {
     let quarantined: HashSet<&str> = snapshot.quarantined().iter().map(|quarantined| &*quarantined.key).collect();
@@ -21,7 +22,7 @@ pub(crate) fn candidates(
         meta: block.meta.clone(),
         written_unix_nanos: written_unix_nanos(block),
         is_quarantined: quarantined.contains(&*block.key) || left_out.contains(&block.key),
-        holds_deleted: !holding.is_empty() && holding.contains(&block.key),
+        holds_deleted: !holding.is_empty() && holding.contains_key(&block.key),
     };
     snapshot.blocks.iter().map(candidate).collect()
 }

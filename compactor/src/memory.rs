@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanlake_catalog::Snapshot;
-use spanlake_model::{Tenant, world};
+use spanlake_model::{Tenant, TraceId, world};
 use tokio::time::Instant;
 
 use crate::hold::Hold;
@@ -14,10 +14,12 @@ use crate::hold::Hold;
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) hold: Hold,
-    /// By block: it holds no trace that was deleted by this manifest or one before.
+    /// By block: of what was deleted by this manifest or one before, it holds what `holding` says and no more.
     pub(crate) clean: HashMap<Arc<str>, u64>,
-    /// Blocks that hold deleted traces.
-    pub(crate) holding: HashSet<Arc<str>>,
+    /// Blocks that hold deleted traces, and which.
+    pub(crate) holding: HashMap<Arc<str>, HashSet<TraceId>>,
+    /// Damaged blocks of which not even that can be read, until the next sweep.
+    pub(crate) unreadable: HashSet<Arc<str>>,
     /// Retired objects that are deleted, and are to leave the manifest.
     pub(crate) forget: Vec<Arc<str>>,
     /// Retired objects of level 0 that are deleted, and stay in the manifest until `delete_grace` is over.
@@ -47,7 +49,8 @@ impl Memory {
         Self {
             hold: Hold::new(tenant),
             clean: HashMap::new(),
-            holding: HashSet::new(),
+            holding: HashMap::new(),
+            unreadable: HashSet::new(),
             forget: Vec::new(),
             gone: HashSet::new(),
             suspect: None,
@@ -63,11 +66,11 @@ impl Memory {
     /// Drops what is known of blocks that are not live any more.
     pub(crate) fn prune(&mut self, snapshot: &Snapshot) {
         if snapshot.deleted().is_empty() {
-            (self.clean, self.holding) = (HashMap::new(), HashSet::new());
-        } else if self.clean.len() + self.holding.len() > snapshot.blocks.len() + snapshot.blocks.len() / 4 + 100 {
+            (self.clean, self.holding) = (HashMap::new(), HashMap::new());
+        } else if self.clean.len().max(self.holding.len()) > snapshot.blocks.len() + snapshot.blocks.len() / 4 + 100 {
             let live: HashSet<&str> = snapshot.blocks.iter().map(|block| &*block.key).collect();
             self.clean.retain(|key, _| live.contains(&**key));
-            self.holding.retain(|key| live.contains(&**key));
+            self.holding.retain(|key, _| live.contains(&**key));
         }
         let retired: HashSet<&str> = match self.forget.is_empty() && self.gone.is_empty() {
             true => HashSet::new(),

@@ -1,5 +1,6 @@
 //! Which blocks hold deleted traces, and when a deletion may be forgotten. It reads indexes, never rows.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +9,7 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use spanlake_catalog::{BlockRef, Catalog, Error, Snapshot};
 use spanlake_model::TraceId;
 
+use crate::candidate::unix_nanos;
 use crate::memory::Memory;
 
 /// Blocks looked at in one turn.
@@ -18,6 +20,10 @@ const CHECKED_AT_ONCE: usize = 8;
 
 /// Looks that may fail in one turn; then the store is in trouble, and another turn goes on.
 const MAX_FAILED_LOOKS: usize = 16;
+
+/// How long a damaged block of which not even the trace ids can be read keeps all deletions, in nanoseconds: 7 days. Nobody can read a
+/// row of it, unless its object is put back; after that who puts it back deletes anew.
+const UNREADABLE_KEEPS_NANOS: u64 = 7 * 24 * 3_600 * 1_000_000_000;
 
 /// What is wrong with a live block whose object is missing.
 pub(crate) const NOT_THERE: &str = "its object is not there";
@@ -36,37 +42,52 @@ fn newest(snapshot: &Snapshot) -> u64 {
     snapshot.deleted().iter().map(|(_, tombstone)| tombstone.sequence).max().unwrap_or(0)
 }
 
-/// The live blocks of which it is not known whether they hold a deleted trace.
-fn unknown<'a>(snapshot: &'a Snapshot, memory: &'a Memory) -> impl Iterator<Item = (&'a BlockRef, u64)> {
+/// The quarantined blocks, and since when.
+fn quarantined(snapshot: &Snapshot) -> HashMap<&str, u64> {
+    snapshot.quarantined().iter().map(|one| (&*one.key, one.unix_nanos)).collect()
+}
+
+/// The live blocks of which it is not known which of the deleted traces they hold, each with the manifest up to which it is. One that is
+/// rewritten because it holds some need not be looked at again; a damaged one never is rewritten.
+fn unknown<'a>(
+    snapshot: &'a Snapshot,
+    memory: &'a Memory,
+    quarantined: &'a HashMap<&'a str, u64>,
+) -> impl Iterator<Item = (&'a BlockRef, u64)> {
     let newest = newest(snapshot);
     snapshot.blocks.iter().filter_map(move |block| {
         let clean = memory.clean.get(&block.key).copied().unwrap_or(0);
-        (newest > clean && !memory.holding.contains(&block.key)).then_some((block, clean))
+        let is_rewritten = memory.holding.contains_key(&block.key) && !quarantined.contains_key(&*block.key);
+        (newest > clean && !is_rewritten).then_some((block, clean))
     })
 }
 
-fn is_sound(snapshot: &Snapshot, memory: &Memory, block: &BlockRef) -> bool {
-    let is_quarantined = snapshot.quarantined().iter().any(|one| one.key == block.key);
-    !is_quarantined && !memory.left_out.contains(&block.key)
+fn may_look(memory: &Memory, block: &BlockRef) -> bool {
+    !memory.unreadable.contains(&block.key) && !memory.left_out.contains(&block.key)
 }
 
-/// Whether there is anything to look at. A damaged block that cannot be read keeps the tombstones, and is not looked at again.
+/// Whether there is anything to look at. A damaged block that cannot be read is not looked at again before the next sweep.
 pub(crate) fn is_due(snapshot: &Snapshot, memory: &Memory) -> bool {
-    !snapshot.deleted().is_empty() && unknown(snapshot, memory).any(|(block, _)| is_sound(snapshot, memory, block))
+    if snapshot.deleted().is_empty() {
+        return false;
+    }
+    unknown(snapshot, memory, &quarantined(snapshot)).any(|(block, _)| may_look(memory, block))
 }
 
 /// Looks at blocks that were not looked at since the newest deletion. A GET for each whose tail is not in memory, another one
 /// where its filter says that it may hold the trace.
 pub(crate) async fn check(catalog: &Catalog, snapshot: &Snapshot, memory: &mut Memory) -> Result<Checked, Error> {
     let newest = newest(snapshot);
-    let looks: Vec<BoxFuture<'_, _>> = unknown(snapshot, memory)
-        .filter(|(block, _)| is_sound(snapshot, memory, block))
+    let quarantined = quarantined(snapshot);
+    let looks: Vec<BoxFuture<'_, _>> = unknown(snapshot, memory, &quarantined)
+        .filter(|(block, _)| may_look(memory, block))
         .take(CHECKED_A_TURN)
         .map(|(block, clean)| {
             let ids: Vec<TraceId> = snapshot.deleted().since(clean).copied().collect();
             let block = block.clone();
+            let is_damaged = quarantined.contains_key(&*block.key);
             async move {
-                let found = holds(catalog, &block, &ids).await;
+                let found = held(catalog, &block, ids, is_damaged).await;
                 (block, found)
             }
             .boxed()
@@ -75,10 +96,13 @@ pub(crate) async fn check(catalog: &Catalog, snapshot: &Snapshot, memory: &mut M
     let mut checked = Checked::default();
     let mut looks = stream::iter(looks).buffer_unordered(CHECKED_AT_ONCE);
     let mut found_all = Vec::new();
-    let (mut gone, mut failed_count) = (Vec::new(), 0);
+    let (mut gone, mut unreadable, mut failed_count) = (Vec::new(), Vec::new(), 0);
     while let Some((block, found)) = looks.next().await {
         match found {
             Ok(found) => found_all.push((block.key, found)),
+            Err(error) if quarantined.contains_key(&*block.key) && (error.is_gone() || error.is_damage()) => {
+                unreadable.push(block.key);
+            }
             Err(error) if error.is_gone() => gone.push(block),
             Err(error) if error.is_damage() => checked.damaged.push((block, error.to_string())),
             Err(error) => {
@@ -92,6 +116,7 @@ pub(crate) async fn check(catalog: &Catalog, snapshot: &Snapshot, memory: &mut M
     }
     drop(looks);
     checked.settled_count = found_all.len();
+    memory.unreadable.extend(unreadable);
     for block in gone {
         // Another compactor may have merged it since; where it is live the next time, too, its object is lost.
         if memory.missing.remove(&block.key) {
@@ -101,51 +126,78 @@ pub(crate) async fn check(catalog: &Catalog, snapshot: &Snapshot, memory: &mut M
         }
     }
     for (key, found) in found_all {
-        if found {
-            memory.holding.insert(key);
-        } else {
-            memory.clean.insert(key, newest);
+        if !found.is_empty() {
+            memory.holding.entry(Arc::clone(&key)).or_default().extend(found);
         }
+        memory.clean.insert(key, newest);
     }
     Ok(checked)
 }
 
-async fn holds(catalog: &Catalog, block: &BlockRef, ids: &[TraceId]) -> Result<bool, Error> {
+/// Which of the traces a block holds.
+async fn held(
+    catalog: &Catalog,
+    block: &BlockRef,
+    mut ids: Vec<TraceId>,
+    is_damaged: bool,
+) -> Result<Vec<TraceId>, Error> {
     let opened = catalog.open_block(block).await?;
-    let maybe: Vec<&TraceId> = ids.iter().filter(|id| !opened.row_groups_for(id).is_empty()).collect();
-    if maybe.is_empty() {
-        return Ok(false);
+    ids.retain(|id| !opened.row_groups_for(id).is_empty());
+    if ids.is_empty() {
+        return Ok(ids);
     }
-    let search = catalog.open_search(block).await?;
+    let search = match catalog.open_search(block).await {
+        Ok(search) => search,
+        // Its filter may name a trace that it has not, and never leaves one out.
+        Err(error) if is_damaged && error.is_damage() => return Ok(ids),
+        Err(error) => return Err(error),
+    };
     // Summaries are in order of trace id and name every trace of the block.
     let summaries = search.summaries();
-    Ok(maybe.into_iter().any(|id| summaries.binary_search_by(|summary| summary.trace_id.cmp(id)).is_ok()))
+    ids.retain(|id| summaries.binary_search_by(|summary| summary.trace_id.cmp(id)).is_ok());
+    Ok(ids)
 }
 
 /// Whether deletions could be forgotten, by the clocks of those who asked for them: worth a look at the store's clock.
 pub(crate) fn may_be_forgotten(snapshot: &Snapshot, memory: &Memory, min_age: Duration, now_unix_nanos: u64) -> bool {
     let min_age = u64::try_from(min_age.as_nanos()).unwrap_or(u64::MAX);
     let oldest = snapshot.deleted().iter().map(|(_, tombstone)| tombstone.unix_nanos).min();
-    oldest.is_some_and(|oldest| now_unix_nanos.saturating_sub(oldest) >= min_age) && none_holds(snapshot, memory)
+    oldest.is_some_and(|oldest| now_unix_nanos.saturating_sub(oldest) >= min_age)
+        && kept(snapshot, memory, now_unix_nanos).is_some_and(|kept| kept.len() < snapshot.deleted().len())
 }
 
-fn none_holds(snapshot: &Snapshot, memory: &Memory) -> bool {
-    let is_live = |key: &Arc<str>| snapshot.is_live(key);
-    !memory.holding.iter().any(is_live) && unknown(snapshot, memory).next().is_none()
+/// The deleted traces that damaged blocks hold. None while another live block holds one, or may.
+fn kept(snapshot: &Snapshot, memory: &Memory, now_unix_nanos: u64) -> Option<HashSet<TraceId>> {
+    let quarantined = quarantined(snapshot);
+    let is_given_up = |block: &BlockRef| {
+        let since = quarantined.get(&*block.key);
+        memory.unreadable.contains(&block.key)
+            && since.is_some_and(|since| now_unix_nanos.saturating_sub(*since) >= UNREADABLE_KEEPS_NANOS)
+    };
+    if unknown(snapshot, memory, &quarantined).any(|(block, _)| !is_given_up(block)) {
+        return None;
+    }
+    let mut kept = HashSet::new();
+    for (key, ids) in memory.holding.iter().filter(|(key, _)| snapshot.is_live(key)) {
+        if !quarantined.contains_key(&**key) {
+            return None;
+        }
+        kept.extend(ids);
+    }
+    Some(kept)
 }
 
-/// The deleted traces that no live block holds and whose deletion was committed before `written_before` by the store's clock,
-/// each with the manifest that deleted it.
+/// The deleted traces that no live block holds and whose deletion was committed longer than `min_age` ago by the store's clock, each with the manifest that deleted it.
 /// A LIST for each deletion.
 pub(crate) async fn forgettable(
     catalog: &Catalog,
     snapshot: &Snapshot,
     memory: &Memory,
-    written_before: SystemTime,
+    min_age: Duration,
+    store_now: SystemTime,
 ) -> Result<Vec<(TraceId, u64)>, Error> {
-    if !none_holds(snapshot, memory) {
-        return Ok(Vec::new());
-    }
+    let Some(kept) = kept(snapshot, memory, unix_nanos(store_now)) else { return Ok(Vec::new()) };
+    let written_before = store_now.checked_sub(min_age).unwrap_or(SystemTime::UNIX_EPOCH);
     let mut sequences: Vec<u64> = snapshot.deleted().iter().map(|(_, tombstone)| tombstone.sequence).collect();
     sequences.sort_unstable();
     sequences.dedup();
@@ -157,5 +209,5 @@ pub(crate) async fn forgettable(
         old = sequence;
     }
     let tombstones = snapshot.deleted().iter().map(|(id, tombstone)| (*id, tombstone.sequence));
-    Ok(tombstones.filter(|(_, sequence)| *sequence <= old).collect())
+    Ok(tombstones.filter(|(id, sequence)| *sequence <= old && !kept.contains(id)).collect())
 }

@@ -201,9 +201,8 @@ impl Role<'_> {
         let mut worked = false;
         let store_now = memory.hold.store_now();
         if due.forget_deleted {
-            let before = store_now.checked_sub(self.config.deleted_traces_min_age.get());
-            let before = before.unwrap_or(SystemTime::UNIX_EPOCH);
-            let forget_deleted = tombstones::forgettable(self.catalog, snapshot, memory, before).await?;
+            let min_age = self.config.deleted_traces_min_age.get();
+            let forget_deleted = tombstones::forgettable(self.catalog, snapshot, memory, min_age, store_now).await?;
             if !forget_deleted.is_empty() {
                 let count = forget_deleted.len();
                 let won = self.commit(tenant, memory, Edit { epoch, forget_deleted, ..Edit::default() }).await?;
@@ -228,6 +227,7 @@ impl Role<'_> {
             memory.sweep_at = Instant::now() + self.config.sweep_interval.get();
             // Time to try again what could not be done.
             memory.left_out.clear();
+            memory.unreadable.clear();
             memory.missing.clear();
             worked |= garbage::sweep(self.catalog, tenant, self.config, self.metrics, store_now).await? > 0;
         }

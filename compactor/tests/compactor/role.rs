@@ -2,10 +2,10 @@
 //! two requests.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use spanlake_block::MergeOptions;
-use spanlake_catalog::{Catalog, Committed, Edit};
+use spanlake_block::{MergeOptions, Written};
+use spanlake_catalog::{Catalog, Committed, Edit, Quarantined};
 use spanlake_compactor::{Config, Turn};
 use spanlake_model::{HumanDuration, Tenant, TraceId};
 use spanlake_storage::faults::{Fault, Faulty};
@@ -468,6 +468,48 @@ async fn a_damaged_block_is_quarantined() {
         let others = self::compactor(&store, retention);
         settle(&others).await;
         assert_eq!(snapshot(&store).await.blocks, [damaged], "nothing drops it either");
+    }
+}
+
+/// A damaged block stays, and so do the deletions of what it holds; others are forgotten.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_block_keeps_what_it_holds_deleted() {
+    let store = Store::memory();
+    publish(&store, 0..2, BEGIN).await;
+    publish(&store, 0..2, BEGIN).await;
+    let compactor = compactor(&store, eager());
+    let good = block_of(5..7, BEGIN);
+    let mut bytes = good.bytes.to_vec();
+    bytes[100] ^= 1;
+    let damaged = Written { bytes: bytes.into(), ..good };
+    let damaged = catalog(&store).publish_l0(&Tenant::single(), damaged).await.expect("publish");
+    settle(&compactor).await;
+    assert_eq!(snapshot(&store).await.quarantined()[0].key, damaged.key);
+    catalog(&store).delete_traces(&Tenant::single(), &[trace(0), trace(5), trace(77)], "test").await.expect("delete");
+    settle(&compactor).await;
+    let after = snapshot(&store).await;
+    assert_eq!(after.deleted().iter().map(|(id, _)| *id).collect::<Vec<_>>(), [trace(5)]);
+    // Later deletions are looked for in it, too.
+    catalog(&store).delete_traces(&Tenant::single(), &[trace(6), trace(1), trace(78)], "test").await.expect("delete");
+    settle(&compactor).await;
+    let after = snapshot(&store).await;
+    assert_eq!(after.deleted().iter().map(|(id, _)| *id).collect::<Vec<_>>(), [trace(5), trace(6)]);
+}
+
+/// A damaged block that tells nothing keeps all deletions, for a week.
+#[tokio::test(start_paused = true)]
+async fn a_block_that_cannot_be_read_keeps_deletions_for_a_week() {
+    for (days, left) in [(6, 1), (8, 0)] {
+        let store = Store::memory();
+        let damaged = catalog(&store).publish_l0(&Tenant::single(), damaged_block(BEGIN)).await.expect("publish");
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+        let since = now - Duration::from_secs(days * 24 * 3_600);
+        let unix_nanos = u64::try_from(since.as_nanos()).expect("before 2554");
+        let quarantine = vec![Quarantined { key: damaged.key, problem: "a test".to_owned(), unix_nanos }];
+        won(&catalog(&store), Edit { quarantine, ..Edit::default() }).await;
+        catalog(&store).delete_traces(&Tenant::single(), &[trace(0)], "test").await.expect("delete");
+        settle(&compactor(&store, eager())).await;
+        assert_eq!(snapshot(&store).await.deleted().len(), left, "after {days} days");
     }
 }
 
