@@ -200,10 +200,7 @@ impl PassRows {
 }
 
 fn ids_of<const N: usize>(ids: &ColumnValues, input: usize) -> Result<&[[u8; N]], MergeError> {
-    match &ids.values {
-        Values::Fixed(width, bytes) if *width == N && ids.is_dense() => Ok(bytes.as_chunks().0),
-        _ => Err(MergeError::Damaged { input, damage: Damage::new("row group", "ids have another length") }),
-    }
+    ids.ids().ok_or_else(|| MergeError::Damaged { input, damage: Damage::new("row group", "ids have another length") })
 }
 
 /// A column of 8-byte numbers without gaps, row by row.

@@ -1,5 +1,6 @@
 //! Reading a block: the tail opens it, then one row group gives a trace, or the search index a plan for a scan.
 
+mod encodings;
 mod fetched;
 mod pages;
 mod search;
@@ -10,7 +11,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray as _;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -28,7 +28,7 @@ pub use spans::SpanRow;
 use crate::damage::check_crc;
 use crate::directory::{Directory, ID_STRIDE};
 use crate::filter::{self, Filter};
-use crate::schema::{self, AttributeColumn, ValueType};
+use crate::schema::{self, AttributeColumn, Fixed, ValueType};
 use crate::section::{Kind, Reader, Sections};
 use crate::{BlockMeta, Damage, FORMAT_VERSION, MAX_ROWS, TAIL_MAGIC};
 pub(crate) use fetched::Fetched;
@@ -179,7 +179,7 @@ impl Block {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        self.read_rows(row_group, &fetched, rows)
+        self.read_rows(row_group, &fetched, rows, Some(id))
     }
 
     /// Every span of a row group, in row order; `bytes` are those of [`Block::row_group_range`].
@@ -188,7 +188,8 @@ impl Block {
     /// [`Damage`] if any byte of the row group is not what was written.
     pub fn read_row_group(&self, row_group: usize, bytes: Bytes) -> Result<Vec<SpanRow>, Damage> {
         let fetched = self.checked_row_group(row_group, bytes)?;
-        self.read_rows(row_group, &fetched, 0..self.directory.row_groups[row_group].row_count as usize)
+        let rows = 0..self.directory.row_groups[row_group].row_count as usize;
+        self.read_rows(row_group, &fetched, rows, None)
     }
 
     /// The bytes of a whole row group, each of its column chunks held against its checksum.
@@ -207,23 +208,40 @@ impl Block {
         Ok(fetched)
     }
 
-    /// Spans of some rows of a row group: whole traces, or of one trace all that the row group has. Lists are opened only
-    /// if some row has items, since a list cannot be entered in the middle without reading all before it.
-    fn read_rows(&self, row_group: usize, fetched: &Fetched, rows: Range<usize>) -> Result<Vec<SpanRow>, Damage> {
-        let events = self.plain.schema().index_of(schema::EVENTS).expect("read_footer gave every fixed column");
-        let [event_leaves, link_leaves] = [events, events + 1].map(|root| self.plain.leaves_of_root(root));
-        let flat: Vec<usize> = (0..event_leaves.start).chain(link_leaves.end..self.plain.leaf_count()).collect();
-        let flat = self.read_batch(row_group, fetched, &flat, rows.clone())?;
-        let list = |leaves: Range<usize>, count: &str| {
-            if !spans::any_items(&flat, count)? {
+    /// Spans of some rows of a row group: whole traces, or of the one with this id all that the row group has. Lists are opened
+    /// only if some row has items, since a list cannot be entered in the middle without reading all before it.
+    fn read_rows(
+        &self,
+        row_group: usize,
+        fetched: &Fetched,
+        rows: Range<usize>,
+        id: Option<&TraceId>,
+    ) -> Result<Vec<SpanRow>, Damage> {
+        let flat = |leaf: usize| self.read_values(row_group, fetched, leaf, rows.clone());
+        let list = |items: Fixed, counts: Fixed| {
+            let counts = flat(counts.leaf(self.columns.len()))?;
+            if !spans::any_items(&counts) {
                 return Ok(None);
             }
-            let batch = self.read_batch(row_group, fetched, &leaves.collect::<Vec<_>>(), rows.clone())?;
+            let leaves: Vec<usize> = items.leaves(self.columns.len()).collect();
+            let batch = self.read_batch(row_group, fetched, &leaves, rows.clone())?;
             Ok(Some(batch.column(0).clone()))
         };
-        let events = list(event_leaves, schema::EVENT_COUNT)?;
-        let links = list(link_leaves, schema::LINK_COUNT)?;
-        spans::read(self, &flat, events.as_ref(), links.as_ref())
+        let events = list(Fixed::Events, Fixed::EventCount)?;
+        let links = list(Fixed::Links, Fixed::LinkCount)?;
+        spans::read(self, rows.len(), id, flat, events.as_ref(), links.as_ref())
+    }
+
+    /// Some rows of a flat column.
+    fn read_values(
+        &self,
+        row_group: usize,
+        fetched: &Fetched,
+        leaf: usize,
+        rows: Range<usize>,
+    ) -> Result<ColumnValues, Damage> {
+        let values = self.plain.values(row_group, leaf, fetched, rows);
+        values.map_err(|error| Damage::new("row group", error.to_string()))
     }
 
     pub(crate) fn read_batch(
@@ -254,26 +272,10 @@ impl Block {
         if from >= to {
             return Ok(0..0);
         }
-        let batch = self.read_batch(row_group, fetched, &[0], from..to)?;
-        let ids = batch
-            .column(0)
-            .as_fixed_size_binary_opt()
-            .ok_or_else(|| Damage::new("column trace_id", "it is not of 16-byte ids"))?;
-        let bound = |before: &dyn Fn(&[u8]) -> bool| {
-            let (mut low, mut high) = (0, ids.len());
-            while low < high {
-                let middle = (low + high) / 2;
-                if before(ids.value(middle)) {
-                    low = middle + 1;
-                } else {
-                    high = middle;
-                }
-            }
-            low
-        };
-        use arrow_array::Array as _;
-        let first = bound(&|found| found < id.0.as_slice());
-        let last = bound(&|found| found <= id.0.as_slice());
+        let ids = self.read_values(row_group, fetched, Fixed::TraceId.leaf(self.columns.len()), from..to)?;
+        let Some(ids) = ids.ids::<16>() else { return Err(Damage::new("column trace_id", "it is not of 16-byte ids")) };
+        let first = ids.partition_point(|found| *found < id.0);
+        let last = ids.partition_point(|found| *found <= id.0);
         Ok(from + first..from + last)
     }
 

@@ -179,26 +179,20 @@ impl Shape {
     ) -> Result<Option<(Bytes, usize)>> {
         let pages = RowGroupPages { footer: &self.footer, row_group, fetched: Arc::new(fetched.clone()) };
         let mut pages = pages.pages(leaf)?;
-        let Some(Page::DictionaryPage { buf, num_values, encoding, is_sorted }) = pages.pages.get_next_page()? else {
+        let Some(Page::DictionaryPage { buf, num_values, encoding, is_sorted }) = pages.next_packed()? else {
             return Ok(None);
         };
-        while let Some(page) = pages.pages.get_next_page()? {
+        while let Some(page) = pages.next_packed()? {
             if !matches!(page.encoding(), Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY) {
                 return Ok(None);
             }
         }
-        let page = pages.decompress(Page::DictionaryPage { buf, num_values, encoding, is_sorted })?;
-        let page = pages.check(page)?;
+        let page = pages.unpack(Page::DictionaryPage { buf, num_values, encoding, is_sorted })?;
         Ok(Some((page.buffer().clone(), num_values as usize)))
     }
 
     /// The pages of one column chunk, from its dictionary on.
-    pub(crate) fn chunk_pages(
-        &self,
-        row_group: usize,
-        leaf: usize,
-        fetched: &Fetched,
-    ) -> Result<impl PageReader + use<>> {
+    pub(crate) fn chunk_pages(&self, row_group: usize, leaf: usize, fetched: &Fetched) -> Result<Pages> {
         RowGroupPages { footer: &self.footer, row_group, fetched: Arc::new(fetched.clone()) }.pages(leaf)
     }
 
@@ -278,7 +272,7 @@ impl Iterator for OneChunk {
 impl PageIterator for OneChunk {}
 
 /// The pages of a column chunk, decompressed as they are read.
-struct Pages {
+pub(crate) struct Pages {
     pages: SerializedPageReader<Fetched>,
     is_compressed: bool,
     /// Values of the whole chunk.
@@ -288,6 +282,16 @@ struct Pages {
 }
 
 impl Pages {
+    /// The next page as it is stored, for [`Pages::unpack`].
+    pub(super) fn next_packed(&mut self) -> Result<Option<Page>> {
+        self.pages.get_next_page()
+    }
+
+    /// Decompresses and checks a page.
+    pub(super) fn unpack(&self, page: Page) -> Result<Page> {
+        self.check(self.decompress(page)?)
+    }
+
     /// Parquet allocates for as many values as a page claims, and panics at dictionary indexes of more than 32 bits: both
     /// are refused here. So are levels in the deprecated encoding, which do not say where they end.
     fn check(&self, page: Page) -> Result<Page> {
@@ -395,8 +399,8 @@ impl Iterator for Pages {
 
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        let page = self.pages.get_next_page()?;
-        page.map(|page| self.decompress(page).and_then(|page| self.check(page))).transpose()
+        let page = self.next_packed()?;
+        page.map(|page| self.unpack(page)).transpose()
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {

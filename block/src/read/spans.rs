@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::{Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
-use arrow_array::{
-    Array, ArrayRef, FixedSizeBinaryArray, ListArray, PrimitiveArray, RecordBatch, StringArray, StructArray,
-};
+use arrow_array::types::{UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, ListArray, PrimitiveArray, StringArray, StructArray};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+use spanlake_model::TraceId;
 
-use super::{Block, ResourceEntry, ScopeEntry};
+use super::{Block, ColumnValues, ResourceEntry, ScopeEntry, Values};
 use crate::Damage;
-use crate::schema::{LEADING_COLUMNS, ValueType};
+use crate::schema::{Fixed, LEADING_COLUMNS};
 use crate::text;
 
 /// A span as it was sent, with where it came from. Attributes are ordered by key, equal keys as sent.
@@ -32,103 +31,146 @@ fn damage(problem: &str) -> Damage {
     Damage::new("row group", problem)
 }
 
-/// Takes columns off a batch in order, each with the type it must have.
-struct Columns<'a>(std::slice::Iter<'a, ArrayRef>);
+/// Whether a column of item counts has any.
+pub(super) fn any_items(counts: &ColumnValues) -> bool {
+    !matches!(&counts.values, Values::I32(counts) if counts.iter().all(|count| *count == 0))
+}
 
-impl<'a> Columns<'a> {
-    fn next(&mut self) -> Result<&'a ArrayRef, Damage> {
-        self.0.next().ok_or_else(|| damage("a column is missing"))
+/// Values of flat columns by row, each of the type it must have.
+impl ColumnValues {
+    /// The value of a row that must have one.
+    fn slot_of(&self, row: usize) -> Result<usize, Damage> {
+        self.slot(row).ok_or_else(|| damage("a value is missing"))
     }
 
-    fn numbers<T: arrow_array::ArrowPrimitiveType>(&mut self) -> Result<&'a PrimitiveArray<T>, Damage> {
-        self.next()?.as_primitive_opt::<T>().ok_or_else(|| damage("a column of numbers has another type"))
+    fn i32_at(&self, row: usize) -> Result<i32, Damage> {
+        let slot = self.slot_of(row)?;
+        if let Values::I32(numbers) = &self.values { Ok(numbers[slot]) } else { Err(wrong_type()) }
     }
 
-    fn ids(&mut self) -> Result<&'a FixedSizeBinaryArray, Damage> {
-        self.next()?.as_fixed_size_binary_opt().ok_or_else(|| damage("a column of ids has another type"))
+    fn i64_at(&self, row: usize) -> Result<i64, Damage> {
+        let slot = self.slot_of(row)?;
+        if let Values::I64(numbers) = &self.values { Ok(numbers[slot]) } else { Err(wrong_type()) }
     }
 
-    fn strings(&mut self) -> Result<&'a StringArray, Damage> {
-        self.next()?.as_string_opt::<i32>().ok_or_else(|| damage("a column of texts has another type"))
+    fn bytes_at(&self, row: usize) -> Result<Option<&[u8]>, Damage> {
+        let Values::Bytes(texts) = &self.values else { return Err(wrong_type()) };
+        Ok(self.slot(row).map(|slot| texts.get(slot)))
+    }
+
+    fn text_at(&self, row: usize) -> Result<Option<&str>, Damage> {
+        let bytes = self.bytes_at(row)?;
+        bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| damage("a text is not UTF-8"))).transpose()
+    }
+
+    /// A text, empty if there is none.
+    fn string_at(&self, row: usize) -> Result<String, Damage> {
+        Ok(self.text_at(row)?.unwrap_or_default().to_owned())
+    }
+
+    fn value_at(&self, row: usize) -> Result<Option<Value>, Damage> {
+        let Some(slot) = self.slot(row) else { return Ok(None) };
+        Ok(Some(match &self.values {
+            Values::Bytes(_) => Value::StringValue(self.string_at(row)?),
+            Values::I64(numbers) => Value::IntValue(numbers[slot]),
+            Values::F64(numbers) => Value::DoubleValue(numbers[slot]),
+            Values::Bool(values) => Value::BoolValue(values[slot]),
+            Values::Fixed(..) | Values::I32(_) => return Err(wrong_type()),
+        }))
     }
 }
 
-/// Whether a column of item counts has any.
-pub(crate) fn any_items(batch: &RecordBatch, column: &str) -> Result<bool, Damage> {
-    let counts = batch.column_by_name(column).and_then(|counts| counts.as_primitive_opt::<Int32Type>());
-    Ok(counts.ok_or_else(|| damage("a count column is missing"))?.values().iter().any(|count| *count != 0))
+fn wrong_type() -> Damage {
+    damage("a column has another type")
 }
 
 fn list_of(array: Option<&ArrayRef>) -> Result<Option<&ListArray>, Damage> {
     array.map(|array| array.as_list_opt().ok_or_else(|| damage("a list column is none"))).transpose()
 }
 
-/// The spans of a batch of all columns but the lists, which holds whole traces or, of one, all rows in the row group.
-/// A list that is not given is empty on every row.
-pub(crate) fn read(
+/// Rows of a row group as spans: whole traces, or of the one with this id all rows in the row group. `flat` reads a flat
+/// column of these rows. A list that is not given is empty on every row.
+pub(super) fn read(
     block: &Block,
-    batch: &RecordBatch,
+    row_count: usize,
+    id: Option<&TraceId>,
+    flat: impl Fn(usize) -> Result<ColumnValues, Damage>,
     events: Option<&ArrayRef>,
     links: Option<&ArrayRef>,
 ) -> Result<Vec<SpanRow>, Damage> {
     let (events, links) = (list_of(events)?, list_of(links)?);
-    let mut columns = Columns(batch.columns().iter());
-    let trace_ids = columns.ids()?;
-    let parent_rows = columns.numbers::<Int32Type>()?;
-    let _descendants = columns.next()?;
-    let starts = columns.numbers::<UInt64Type>()?;
-    let durations = columns.numbers::<Int64Type>()?;
-    let names = columns.strings()?;
-    let kinds = columns.numbers::<Int32Type>()?;
-    let status_codes = columns.numbers::<Int32Type>()?;
-    let resource_ids = columns.numbers::<Int32Type>()?;
-    let scope_ids = columns.numbers::<Int32Type>()?;
-    let attributes = &batch.columns()[LEADING_COLUMNS..LEADING_COLUMNS + block.columns.len()];
-    attributes.iter().try_for_each(|_| columns.next().map(|_| ()))?;
-    let rests = columns.strings()?;
-    let status_messages = columns.strings()?;
-    let trace_states = columns.strings()?;
-    let flags = columns.numbers::<UInt32Type>()?;
-    let dropped_attributes = columns.numbers::<UInt32Type>()?;
-    let dropped_events = columns.numbers::<UInt32Type>()?;
-    let dropped_links = columns.numbers::<UInt32Type>()?;
-    let _event_counts = columns.next()?;
-    let _link_counts = columns.next()?;
-    let span_ids = columns.ids()?;
-    let parent_ids = columns.next()?.as_binary_opt::<i32>().ok_or_else(|| damage("parent ids are not bytes"))?;
+    let fixed = |column: Fixed| flat(column.leaf(block.columns.len()));
+    let trace_ids = if id.is_none() { Some(fixed(Fixed::TraceId)?) } else { None };
+    let trace_ids = match &trace_ids {
+        Some(ids) => Some(ids.ids::<16>().ok_or_else(wrong_type)?),
+        None => None,
+    };
+    let parent_rows = fixed(Fixed::ParentRow)?;
+    let starts = fixed(Fixed::StartUnixNanos)?;
+    let durations = fixed(Fixed::DurationNanos)?;
+    let names = fixed(Fixed::Name)?;
+    let kinds = fixed(Fixed::Kind)?;
+    let status_codes = fixed(Fixed::StatusCode)?;
+    let resource_ids = fixed(Fixed::ResourceId)?;
+    let scope_ids = fixed(Fixed::ScopeId)?;
+    let attributes = (0..block.columns.len()).map(|number| flat(LEADING_COLUMNS + number));
+    let attributes = attributes.collect::<Result<Vec<ColumnValues>, Damage>>()?;
+    // Only columns that have a value on one of the rows are looked at row by row.
+    let attributes: Vec<(&str, &ColumnValues)> = block
+        .columns
+        .iter()
+        .zip(&attributes)
+        .filter(|(_, values)| (0..row_count).any(|row| values.slot(row).is_some()))
+        .map(|(column, values)| (column.key.as_str(), values))
+        .collect();
+    let rests = fixed(Fixed::AttributesRest)?;
+    let status_messages = fixed(Fixed::StatusMessage)?;
+    let trace_states = fixed(Fixed::TraceState)?;
+    let flags = fixed(Fixed::Flags)?;
+    let dropped_attributes = fixed(Fixed::DroppedAttributesCount)?;
+    let dropped_events = fixed(Fixed::DroppedEventsCount)?;
+    let dropped_links = fixed(Fixed::DroppedLinksCount)?;
+    let span_ids = fixed(Fixed::SpanId)?;
+    let span_ids = span_ids.ids::<8>().ok_or_else(wrong_type)?;
+    let parent_ids = fixed(Fixed::ParentSpanId)?;
 
-    let mut spans = Vec::with_capacity(batch.num_rows());
-    for row in 0..batch.num_rows() {
-        let parent_span_id = if parent_ids.is_valid(row) {
-            parent_ids.value(row).to_vec()
-        } else if parent_rows.is_valid(row) {
-            let back = usize::try_from(parent_rows.value(row)).ok().filter(|back| *back <= row);
-            span_ids.value(row - back.ok_or_else(|| damage("a parent lies outside the trace"))?).to_vec()
+    let mut spans = Vec::with_capacity(row_count);
+    for row in 0..row_count {
+        let trace_id = match (id, trace_ids) {
+            (Some(id), _) => id.0,
+            (None, Some(ids)) => ids[row],
+            (None, None) => return Err(damage("ids are missing")),
+        };
+        let parent_span_id = if let Some(id) = parent_ids.bytes_at(row)? {
+            id.to_vec()
+        } else if parent_rows.slot(row).is_some() {
+            let back = usize::try_from(parent_rows.i32_at(row)?).ok().filter(|back| *back <= row);
+            span_ids[row - back.ok_or_else(|| damage("a parent lies outside the trace"))?].to_vec()
         } else {
             Vec::new()
         };
-        let status = Status { code: status_codes.value(row), message: text_at(status_messages, row) };
-        let start_time_unix_nano = starts.value(row);
+        let status = Status { code: status_codes.i32_at(row)?, message: status_messages.string_at(row)? };
+        let start_time_unix_nano = starts.i64_at(row)? as u64;
         let span = Span {
-            trace_id: trace_ids.value(row).to_vec(),
-            span_id: span_ids.value(row).to_vec(),
-            trace_state: text_at(trace_states, row),
+            trace_id: trace_id.to_vec(),
+            span_id: span_ids[row].to_vec(),
+            trace_state: trace_states.string_at(row)?,
             parent_span_id,
-            flags: flags.value(row),
-            name: names.value(row).to_owned(),
-            kind: kinds.value(row),
+            flags: flags.i32_at(row)? as u32,
+            name: names.text_at(row)?.ok_or_else(|| damage("a name is missing"))?.to_owned(),
+            kind: kinds.i32_at(row)?,
             start_time_unix_nano,
-            end_time_unix_nano: start_time_unix_nano.wrapping_add(durations.value(row) as u64),
-            attributes: span_attributes(block, attributes, rests, row)?,
-            dropped_attributes_count: dropped_attributes.value(row),
+            end_time_unix_nano: start_time_unix_nano.wrapping_add(durations.i64_at(row)? as u64),
+            attributes: span_attributes(&attributes, &rests, row)?,
+            dropped_attributes_count: dropped_attributes.i32_at(row)? as u32,
             events: items_at(events, row).map(|items| read_events(&items)).transpose()?.unwrap_or_default(),
-            dropped_events_count: dropped_events.value(row),
+            dropped_events_count: dropped_events.i32_at(row)? as u32,
             links: items_at(links, row).map(|items| read_links(&items)).transpose()?.unwrap_or_default(),
-            dropped_links_count: dropped_links.value(row),
+            dropped_links_count: dropped_links.i32_at(row)? as u32,
             status: (status != Status::default()).then_some(status),
         };
-        let resource = block.resources.get(resource_ids.value(row) as usize);
-        let scope = block.scopes.get(scope_ids.value(row) as usize);
+        let resource = block.resources.get(resource_ids.i32_at(row)? as usize);
+        let scope = block.scopes.get(scope_ids.i32_at(row)? as usize);
         spans.push(SpanRow {
             resource: resource.cloned().ok_or_else(|| damage("a resource number is out of range"))?,
             scope: scope.cloned().ok_or_else(|| damage("a scope number is out of range"))?,
@@ -142,42 +184,20 @@ fn items_at(list: Option<&ListArray>, row: usize) -> Option<ArrayRef> {
     list.filter(|list| list.is_valid(row)).map(|list| list.value(row))
 }
 
-fn text_at(texts: &StringArray, row: usize) -> String {
-    if texts.is_valid(row) { texts.value(row).to_owned() } else { String::new() }
-}
-
 fn span_attributes(
-    block: &Block,
-    columns: &[ArrayRef],
-    rests: &StringArray,
+    columns: &[(&str, &ColumnValues)],
+    rests: &ColumnValues,
     row: usize,
 ) -> Result<Vec<KeyValue>, Damage> {
     let mut attributes = Vec::new();
-    for (described, column) in block.columns.iter().zip(columns) {
-        if column.is_null(row) {
-            continue;
+    for (key, column) in columns {
+        if let Some(value) = column.value_at(row)? {
+            let value = Some(AnyValue { value: Some(value) });
+            attributes.push(KeyValue { key: (*key).to_owned(), value, ..KeyValue::default() });
         }
-        let wrong_type = || damage("an attribute column has another type");
-        let value = match described.value_type {
-            ValueType::String => {
-                Value::StringValue(column.as_string_opt::<i32>().ok_or_else(wrong_type)?.value(row).to_owned())
-            }
-            ValueType::Int => {
-                Value::IntValue(column.as_primitive_opt::<Int64Type>().ok_or_else(wrong_type)?.value(row))
-            }
-            ValueType::Double => {
-                Value::DoubleValue(column.as_primitive_opt::<Float64Type>().ok_or_else(wrong_type)?.value(row))
-            }
-            ValueType::Bool => Value::BoolValue(column.as_boolean_opt().ok_or_else(wrong_type)?.value(row)),
-        };
-        attributes.push(KeyValue {
-            key: described.key.clone(),
-            value: Some(AnyValue { value: Some(value) }),
-            ..KeyValue::default()
-        });
     }
-    if rests.is_valid(row) {
-        attributes.extend(parse_attributes(rests.value(row))?);
+    if let Some(text) = rests.text_at(row)? {
+        attributes.extend(parse_attributes(text)?);
     }
     attributes.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(attributes)
@@ -193,6 +213,23 @@ fn attributes_at(texts: &StringArray, row: usize) -> Result<Vec<KeyValue>, Damag
 
 fn items(array: &ArrayRef) -> Result<&StructArray, Damage> {
     array.as_struct_opt().ok_or_else(|| damage("a list does not hold records"))
+}
+
+/// Takes columns off the items of a list in order, each with the type it must have.
+struct Columns<'a>(std::slice::Iter<'a, ArrayRef>);
+
+impl<'a> Columns<'a> {
+    fn next(&mut self) -> Result<&'a ArrayRef, Damage> {
+        self.0.next().ok_or_else(|| damage("a column is missing"))
+    }
+
+    fn numbers<T: arrow_array::ArrowPrimitiveType>(&mut self) -> Result<&'a PrimitiveArray<T>, Damage> {
+        self.next()?.as_primitive_opt::<T>().ok_or_else(|| damage("a column of numbers has another type"))
+    }
+
+    fn strings(&mut self) -> Result<&'a StringArray, Damage> {
+        self.next()?.as_string_opt::<i32>().ok_or_else(|| damage("a column of texts has another type"))
+    }
 }
 
 fn read_events(array: &ArrayRef) -> Result<Vec<Event>, Damage> {
