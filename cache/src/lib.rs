@@ -11,5 +11,5 @@ mod ranges;
 
 pub use config::Config;
 pub use memory::MemoryCache;
-pub use metrics::TierMetrics;
+pub use metrics::{CacheMetrics, TierMetrics};
 pub use ranges::{PAGE_BYTES, RangeCache};

@@ -18,6 +18,11 @@ pub(crate) struct CommitLabels {
     pub(crate) outcome: Outcome,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabels {
+    cache: &'static str,
+}
+
 /// What one cache counts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CacheMetrics {
@@ -26,8 +31,27 @@ pub(crate) struct CacheMetrics {
     pub(crate) held_bytes: Gauge,
 }
 
-/// Everything the catalog counts.
+/// What all caches of the catalog count. A metric is registered once, with a label for the cache.
 #[derive(Debug, Default)]
+struct Caches {
+    hits: Family<CacheLabels, Counter>,
+    misses: Family<CacheLabels, Counter>,
+    held_bytes: Family<CacheLabels, Gauge>,
+}
+
+impl Caches {
+    fn of(&self, cache: &'static str) -> CacheMetrics {
+        let labels = CacheLabels { cache };
+        CacheMetrics {
+            hits: self.hits.get_or_create(&labels).clone(),
+            misses: self.misses.get_or_create(&labels).clone(),
+            held_bytes: self.held_bytes.get_or_create(&labels).clone(),
+        }
+    }
+}
+
+/// Everything the catalog counts.
+#[derive(Debug)]
 pub(crate) struct Metrics {
     pub(crate) listings: Counter,
     pub(crate) shared: Counter,
@@ -35,6 +59,22 @@ pub(crate) struct Metrics {
     pub(crate) commits: Family<CommitLabels, Counter>,
     pub(crate) tails: CacheMetrics,
     pub(crate) searches: CacheMetrics,
+    caches: Caches,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let caches = Caches::default();
+        Self {
+            listings: Counter::default(),
+            shared: Counter::default(),
+            unknown_names: Counter::default(),
+            commits: Family::default(),
+            tails: caches.of("tail"),
+            searches: caches.of("search"),
+            caches,
+        }
+    }
 }
 
 impl Metrics {
@@ -51,11 +91,9 @@ impl Metrics {
             self.unknown_names.clone(),
         );
         registry.register("catalog_commits", "Commits of manifests, by outcome", self.commits.clone());
-        for (cache, metrics) in [("tail", &self.tails), ("search", &self.searches)] {
-            let sub = registry.sub_registry_with_label(("cache".into(), cache.into()));
-            sub.register("catalog_cache_hits", "Indexes found in memory", metrics.hits.clone());
-            sub.register("catalog_cache_misses", "Indexes read from the store", metrics.misses.clone());
-            sub.register("catalog_cache_held_bytes", "Memory held by indexes", metrics.held_bytes.clone());
-        }
+        let caches = &self.caches;
+        registry.register("catalog_cache_hits", "Indexes found in memory", caches.hits.clone());
+        registry.register("catalog_cache_misses", "Indexes read from the store", caches.misses.clone());
+        registry.register("catalog_cache_held_bytes", "Memory held by indexes", caches.held_bytes.clone());
     }
 }

@@ -8,7 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use spanlake_cache::TierMetrics;
+use spanlake_cache::{CacheMetrics, TierMetrics};
 
 /// Labels of an answered query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,7 +45,7 @@ fn latency() -> Histogram {
 }
 
 impl Metrics {
-    pub(crate) fn new(registry: &mut Registry) -> Self {
+    pub(crate) fn new(caches: &CacheMetrics, registry: &mut Registry) -> Self {
         let metrics = Self {
             queries: Family::default(),
             seconds: Family::new_with_constructor(latency as fn() -> Histogram),
@@ -57,7 +57,7 @@ impl Metrics {
             traces_returned: Counter::default(),
             id_conflicts: Counter::default(),
             damaged: Counter::default(),
-            column_cache: TierMetrics::default(),
+            column_cache: caches.tier("memory"),
         };
         let m = &metrics;
         registry.register("query_requests", "Queries answered, by route and HTTP status", m.queries.clone());
@@ -84,7 +84,7 @@ impl Metrics {
             m.id_conflicts.clone(),
         );
         registry.register("query_damaged", "Queries that failed because an object is damaged", m.damaged.clone());
-        m.column_cache.register("memory", registry);
+        caches.register(registry);
         metrics
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use spanlake_cache::CacheMetrics;
 use spanlake_catalog::{Catalog, Deletion};
 use spanlake_model::{Tenant, TimeRange, TraceId};
 use spanlake_table::SqlEngine;
@@ -40,7 +41,12 @@ pub(crate) struct Inner {
 impl Querier {
     /// A querier over the catalog, its metrics registered.
     pub fn new(config: Config, catalog: Catalog, registry: &mut Registry) -> Self {
-        let metrics = Metrics::new(registry);
+        Self::with_caches(config, catalog, &CacheMetrics::default(), registry)
+    }
+
+    /// As [`Querier::new`], with what the process's caches count, which is registered here.
+    pub fn with_caches(config: Config, catalog: Catalog, caches: &CacheMetrics, registry: &mut Registry) -> Self {
+        let metrics = Metrics::new(caches, registry);
         let admission = Admission::new(&config, metrics.clone());
         let shared = Shared::new(config, catalog, metrics);
         let sql = SqlEngine::sharing(Arc::clone(&shared.memory));

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use prometheus_client::registry::Registry;
-use spanlake_cache::{RangeCache, TierMetrics};
+use spanlake_cache::{CacheMetrics, RangeCache};
 use spanlake_catalog::Catalog;
 use spanlake_compactor::Compactor;
 use spanlake_ingester::{Ingester, ReceiverConfig};
@@ -29,7 +29,8 @@ impl Roles {
     pub fn new(config: &Config, store: &Store, registry: &mut Registry) -> Self {
         let plays = |role| config.roles.contains(role);
         // Only queries read the same twice.
-        let ranges = if plays(Role::Querier) { ranges(&config.cache, registry) } else { RangeCache::default() };
+        let caches = CacheMetrics::default();
+        let ranges = if plays(Role::Querier) { ranges(&config.cache, &caches) } else { RangeCache::default() };
         let catalog = Catalog::with_cache(store.clone(), config.catalog.clone(), ranges);
         catalog.register(registry);
         let querier_config = spanlake_querier::Config {
@@ -39,7 +40,8 @@ impl Roles {
         };
         Self {
             ingester: plays(Role::Ingester).then(|| Ingester::new(config.ingester.clone(), catalog.clone(), registry)),
-            querier: plays(Role::Querier).then(|| Querier::new(querier_config, catalog.clone(), registry)),
+            querier: plays(Role::Querier)
+                .then(|| Querier::with_caches(querier_config, catalog.clone(), &caches, registry)),
             compactor: plays(Role::Compactor)
                 .then(|| Compactor::new(config.compactor.clone(), catalog.clone(), registry)),
             receiver: config.otlp.receiver(config.tenancy.enabled),
@@ -56,13 +58,11 @@ impl Roles {
 }
 
 /// The cache on disk, if one is set. One that cannot be opened costs time, so it keeps no process from starting.
-fn ranges(config: &spanlake_cache::Config, registry: &mut Registry) -> RangeCache {
+fn ranges(config: &spanlake_cache::Config, metrics: &CacheMetrics) -> RangeCache {
     if config.disk_path.as_os_str().is_empty() {
         return RangeCache::default();
     }
-    let metrics = TierMetrics::default();
-    metrics.register("disk", registry);
-    RangeCache::open(config, metrics).unwrap_or_else(|error| {
+    RangeCache::open(config, metrics.tier("disk")).unwrap_or_else(|error| {
         let path = config.disk_path.display();
         tracing::error!(%error, %path, "the read cache cannot be opened (cache.disk_path): all is read from the store");
         RangeCache::default()

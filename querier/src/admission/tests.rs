@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use spanlake_cache::CacheMetrics;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
@@ -108,7 +109,7 @@ fn admission(running: usize, per_tenant: usize, waiting: usize) -> Admission {
         tenancy_enabled: true,
         ..Config::default()
     };
-    Admission::new(&config, Metrics::new(&mut Registry::default()))
+    Admission::new(&config, Metrics::new(&CacheMetrics::default(), &mut Registry::default()))
 }
 
 fn tenant(name: &str) -> Vec<Tenant> {
