@@ -221,6 +221,8 @@ fn put_of_a_manifest() {
             ("#1 conflict", Well),
             ("#1-3 conflict", Well),
             ("#1 timeout-after; get #1 flip", Well),
+            ("#1 timeout-after; get #1-2 short", Well),
+            ("#1 timeout-after; get #1-3 short", Unknown),
             ("conflict", Unknown),
         ],
     );
