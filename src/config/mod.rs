@@ -66,7 +66,7 @@ pub struct ServerConfig {
     /// Most open connections per listener; more wait in the system's queue. Default 4,096: at about 10 kB each they
     /// stay below 50 MB.
     pub max_connections: usize,
-    /// Most bytes of a request's headers. Default 64 KiB.
+    /// Most bytes of a request's headers. Default 64 KiB: a query in a URL counts. Requests with spans may have 16 KiB at most.
     pub max_header_bytes: ByteSize,
     /// How long a connection may be silent between requests. Default 120 s: longer than the 60 s of common load
     /// balancers, which must be the ones to close.

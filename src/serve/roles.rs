@@ -7,6 +7,7 @@ use spanlake_cache::{CacheMetrics, RangeCache};
 use spanlake_catalog::Catalog;
 use spanlake_compactor::Compactor;
 use spanlake_ingester::{Ingester, ReceiverConfig};
+use spanlake_model::ByteSize;
 use spanlake_querier::Querier;
 use spanlake_storage::Store;
 use tokio::task::JoinHandle;
@@ -15,6 +16,10 @@ use super::admin;
 use super::readiness::Readiness;
 use super::server::{Listener, Server};
 use crate::config::{Config, Role, ServerConfig};
+
+/// Most bytes of an export request's headers. What a connection reads at once grows to this and is counted by no budget before it is
+/// taken as part of a body: 3,000 senders that wait held 64 KiB in hyper and as much in hand, 400 MB.
+const MAX_EXPORT_HEADER_BYTES: ByteSize = ByteSize::kib(16);
 
 /// The roles this process plays. A role it does not play is absent.
 pub struct Roles {
@@ -159,7 +164,9 @@ impl Running {
         if let (Some(ingester), Some((grpc, http))) = (&roles.ingester, self.waiting.take()) {
             let grpc_router = spanlake_ingester::grpc_router(ingester.clone(), roles.receiver.clone());
             let http_router = spanlake_ingester::http_router(ingester.clone(), roles.receiver.clone());
-            self.receivers = vec![grpc.serve(grpc_router, &self.limits), http.serve(http_router, &self.limits)];
+            let max_header_bytes = self.limits.max_header_bytes.min(MAX_EXPORT_HEADER_BYTES);
+            let limits = ServerConfig { max_header_bytes, ..self.limits.clone() };
+            self.receivers = vec![grpc.serve(grpc_router, &limits), http.serve(http_router, &limits)];
         }
         self.compactor = roles.compactor.clone().map(|compactor| tokio::spawn(compactor.run()));
     }
