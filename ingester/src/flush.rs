@@ -109,7 +109,8 @@ async fn seal(
 ) -> Result<Written, FlushFailure> {
     let (sink, batches) = (Arc::clone(&shared.sink), Arc::clone(batches));
     let metrics = shared.metrics.clone();
-    let sealed = shared.on_cpu(tenant, move || {
+    let bytes = batches[range.clone()].iter().map(|batch| batch.bytes.len()).sum();
+    let sealed = shared.on_cpu(tenant, bytes, move || {
         let started = Instant::now();
         let sealed = sink.seal(&batches[range]);
         metrics.seal_seconds.observe(started.elapsed().as_secs_f64());

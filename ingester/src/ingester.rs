@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::budget::{Budget, Charge};
 use crate::config::Config;
-use crate::cores::Cores;
+use crate::cores::{Cores, Work};
 use crate::error::PushError;
 use crate::flush::Sink;
 use crate::lane::{self, Lane, Pending, Policy};
@@ -169,17 +169,19 @@ impl Ingester {
 }
 
 impl Shared {
-    /// Runs a long computation beside the threads that serve connections, at most one per core; tenants take turns. Nothing
-    /// when it panicked.
+    /// Runs a computation over so many bytes beside the threads that serve connections, at most one per core and one short one
+    /// more; tenants take turns. Nothing when it panicked.
     pub async fn on_cpu<T: Send + 'static>(
         &self,
         tenant: &Tenant,
+        bytes: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         if world::is_simulated() {
             return Some(work());
         }
-        let permit = self.cores.acquire(tenant).await;
+        let length = if bytes <= INLINE_BYTES { Work::Short } else { Work::Long };
+        let permit = self.cores.acquire(tenant, length).await;
         let outcome = tokio::task::spawn_blocking(move || {
             // Kept until the work ends, even when the caller goes away.
             let _permit = permit;
@@ -275,8 +277,8 @@ impl Admission {
             spanlake_otlp::index(request, &shared.limits)
         } else {
             let limits = shared.limits.clone();
-            let tenant = &self.lane.lane().tenant;
-            let indexed = shared.on_cpu(tenant, move || spanlake_otlp::index(request, &limits)).await;
+            let (tenant, bytes) = (&self.lane.lane().tenant, request.len());
+            let indexed = shared.on_cpu(tenant, bytes, move || spanlake_otlp::index(request, &limits)).await;
             indexed.ok_or_else(|| PushError::Internal(Arc::from("the decoder panicked")))?
         };
         let batch = indexed.map_err(|malformed| PushError::Malformed(malformed.to_string()))?;

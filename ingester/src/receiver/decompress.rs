@@ -89,7 +89,7 @@ pub(crate) async fn decompress(
         admission.hold(input_bytes + capacity).await?;
         let work = move || inflater.inflate(capacity).map(|done| (done, inflater));
         let outcome = if input_bytes.max(capacity) > INLINE_BYTES {
-            let outcome = shared.on_cpu(&admission.tenant(), work).await;
+            let outcome = shared.on_cpu(&admission.tenant(), input_bytes.max(capacity), work).await;
             outcome.ok_or_else(|| PushError::Internal(Arc::from("the decompressor panicked")))?
         } else {
             work()

@@ -92,7 +92,7 @@ impl Receiver {
             Ok(request.encode_to_vec())
         };
         let protobuf = if decoded_bytes > INLINE_BYTES {
-            let outcome = self.ingester.shared().on_cpu(&admission.tenant(), work).await;
+            let outcome = self.ingester.shared().on_cpu(&admission.tenant(), decoded_bytes, work).await;
             outcome.ok_or_else(|| PushError::Internal(Arc::from("the JSON decoder panicked")))??
         } else {
             work()?
