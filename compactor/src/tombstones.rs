@@ -187,7 +187,8 @@ fn kept(snapshot: &Snapshot, memory: &Memory, now_unix_nanos: u64) -> Option<Has
     Some(kept)
 }
 
-/// The deleted traces that no live block holds and whose deletion was committed longer than `min_age` ago by the store's clock, each with the manifest that deleted it.
+/// The deleted traces that no live block holds and whose deletion was committed longer than `min_age` ago by the store's clock,
+/// each with the manifest that deleted it.
 /// A LIST for each deletion.
 pub(crate) async fn forgettable(
     catalog: &Catalog,
