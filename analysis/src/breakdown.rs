@@ -5,6 +5,7 @@
 //! count the selection, then count the baseline with every value of the selection counted exactly
 //! ([`ValueCounts::beside`]). Counts are whole numbers and add up, so either may be counted in parts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::finding::share;
@@ -51,6 +52,12 @@ impl Tally {
         self.squares = self.squares.saturating_add(u128::from(weight) * u128::from(weight));
     }
 
+    /// Spans of weight one.
+    fn add_many(&mut self, count: u64) {
+        let weight = u128::from(WEIGHT_ONE);
+        self.merge(&Self { count, weight: weight * u128::from(count), squares: weight * weight * u128::from(count) });
+    }
+
     fn merge(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
         self.weight = self.weight.saturating_add(other.weight);
@@ -80,6 +87,8 @@ impl Tally {
 struct KeyCounts {
     present: Tally,
     values: BTreeMap<String, Tally>,
+    /// Bytes of the values' texts.
+    text_bytes: u64,
     /// Whether some values were not counted.
     is_cut: bool,
     /// Weights of numbers by the leading bits of the number, in order.
@@ -98,7 +107,7 @@ impl ValueCounts {
     pub fn beside(selected: &Self) -> Self {
         let empty = |(key, counts): (&String, &KeyCounts)| {
             let values = counts.values.keys().map(|value| (value.clone(), Tally::default())).collect();
-            (key.clone(), KeyCounts { values, ..KeyCounts::default() })
+            (key.clone(), KeyCounts { values, text_bytes: counts.text_bytes, ..KeyCounts::default() })
         };
         Self { all: Tally::default(), keys: selected.keys.iter().map(empty).collect() }
     }
@@ -146,13 +155,69 @@ impl ValueCounts {
         }
     }
 
+    /// Counts so many spans of weight [`WEIGHT_ONE`]. Which values they have is told by [`ValueCounts::add_value`].
+    pub fn add_spans(&mut self, count: u64) {
+        self.all.add_many(count);
+    }
+
+    /// Counts a value that so many of the spans of [`ValueCounts::add_spans`] have. Each span has one value of a key at most.
+    pub fn add_value(&mut self, key: &str, value: Seen<'_>, count: u64) {
+        if !self.keys.contains_key(key) {
+            if self.keys.len() >= MAX_KEYS {
+                return;
+            }
+            self.keys.insert(key.to_owned(), KeyCounts::default());
+        }
+        if let Some(counts) = self.keys.get_mut(key) {
+            counts.add_many(count, value);
+        }
+    }
+
     /// Spans counted.
     pub fn span_count(&self) -> u64 {
         self.all.count
     }
+
+    /// Values that are counted, of all keys.
+    pub fn value_count(&self) -> usize {
+        self.keys.values().map(|counts| counts.values.len() + counts.numbers.len()).sum()
+    }
+
+    /// Bytes of the texts of all counted values.
+    pub fn text_bytes(&self) -> u64 {
+        self.keys.values().map(|counts| counts.text_bytes).sum()
+    }
+
+    /// The number below which a share of a key's numbers lies, within 3 %; nothing when it has none.
+    pub fn number_quantile(&self, key: &str, share: f64) -> Option<f64> {
+        let numbers = &self.keys.get(key)?.numbers;
+        let all = numbers.values().fold(0u128, |sum, weight| sum.saturating_add(*weight));
+        let rank = all as f64 * share.clamp(0.0, 1.0);
+        let mut below = 0u128;
+        let at = numbers.iter().find(|(_, weight)| {
+            below = below.saturating_add(**weight);
+            below as f64 >= rank
+        });
+        at.or_else(|| numbers.last_key_value()).map(|(bits, _)| of_leading_bits(*bits))
+    }
 }
 
 impl KeyCounts {
+    fn add_many(&mut self, count: u64, value: Seen<'_>) {
+        self.present.add_many(count);
+        let text = match value {
+            Seen::Text(text) => Cow::Borrowed(text),
+            Seen::Number(number) => {
+                let of = self.numbers.entry(leading_bits(number)).or_default();
+                *of = of.saturating_add(u128::from(WEIGHT_ONE) * u128::from(count));
+                Cow::Owned(number.to_string())
+            }
+        };
+        if let Some(of) = self.value(&text) {
+            of.add_many(count);
+        }
+    }
+
     fn add(&mut self, weight: u64, value: Seen<'_>) {
         self.present.add(weight);
         match value {
@@ -178,6 +243,7 @@ impl KeyCounts {
                 return None;
             }
             self.values.insert(value.to_owned(), Tally::default());
+            self.text_bytes += value.len() as u64;
         }
         self.values.get_mut(value)
     }
@@ -193,6 +259,12 @@ fn leading_bits(number: f64) -> u32 {
     let bits = number.to_bits();
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     (ordered >> 47) as u32
+}
+
+/// The middle of the numbers that begin with these bits.
+fn of_leading_bits(leading: u32) -> f64 {
+    let ordered = u64::from(leading) << 47 | 1 << 46;
+    f64::from_bits(if ordered >> 63 == 1 { ordered & !(1 << 63) } else { !ordered })
 }
 
 /// A value that one side has certainly more often than the other, or a number that is distributed differently.

@@ -45,6 +45,11 @@ impl CallPaths {
         (above != NONE).then_some(above)
     }
 
+    /// Steps from the root.
+    pub fn depth(&self, path: u32) -> u32 {
+        self.place[path as usize].0
+    }
+
     /// Service, name and kind of the path's last operation.
     pub fn operation(&self, path: u32) -> (&str, &str, Kind) {
         let step = &self.steps[path as usize];

@@ -22,7 +22,7 @@ const YEAR_1971_UNIX_NANOS: u64 = 31_536_000_000_000_000;
 
 /// Why a parent is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum Cause {
     /// We left spans out to stay inside a limit.
     Truncated,
@@ -34,6 +34,19 @@ pub enum Cause {
     LostInService,
     /// The spans do not say whether the parent was local.
     Unknown,
+}
+
+impl Cause {
+    /// Why a parent is missing, in few words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Truncated => "left out at a limit",
+            Self::StillArriving => "may still arrive",
+            Self::CallerNotExporting => "caller sends none",
+            Self::LostInService => "lost in this service",
+            Self::Unknown => "cause unknown",
+        }
+    }
 }
 
 /// A parent that spans name and that is not there.

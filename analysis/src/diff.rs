@@ -218,6 +218,14 @@ impl Band {
 pub struct CohortLine {
     /// Service and name of each step, from the root.
     pub label: String,
+    /// Service of the last step.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// Steps from the root.
+    pub depth: u32,
     /// What the trace has; nothing but zeros where it lacks the path.
     pub side: Side,
     /// Spans in the cohort's traces.
@@ -251,8 +259,13 @@ pub fn diff_cohort(trace: &Trace, cohort: &PathProfile) -> Vec<CohortLine> {
     let mut lines: Vec<CohortLine> = (0..paths.count())
         .map(|number| {
             let counts = cohort.counts(number).unwrap_or(&nothing);
+            let (service, name, kind) = paths.operation(number);
             CohortLine {
                 label: paths.label(number),
+                service: service.to_owned(),
+                name: name.to_owned(),
+                kind,
+                depth: paths.depth(number),
                 side: sides.get(&number).copied().unwrap_or_default(),
                 span_count: Band::of(&counts.calls, traces),
                 total_nanos: Band::of(&counts.total, traces),

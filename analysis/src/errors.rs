@@ -12,7 +12,7 @@ use crate::tree::NONE;
 
 /// What the span above did with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum Label {
     /// Failed with the same type.
     Propagated,

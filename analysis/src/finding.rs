@@ -100,6 +100,32 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// What the rule found, in few words for a person: the heading above its sentence.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ErrorCulprit => "Where it failed",
+            Self::MissingParent => "Missing parent spans",
+            Self::ParentCycle => "Spans that are each other's ancestors",
+            Self::DuplicateSpanId => "Span ids that repeat",
+            Self::ImpossibleTime => "Impossible times",
+            Self::CalleeNotTraced => "Calls whose other side has no span",
+            Self::UninstrumentedGap => "Time of which no span tells",
+            Self::ClockSkew => "Clocks that disagree",
+            Self::ClockInconsistent => "Clocks that disagree by no one amount",
+            Self::SequentialCalls => "Calls in sequence that could run together",
+            Self::NPlusOne => "One query for each row (N+1)",
+            Self::DuplicateCalls => "The same query again and again",
+            Self::FanOut => "Many calls at once",
+            Self::Retries => "Tried again and again",
+            Self::MaskedFailure => "A failure that a retry hid",
+            Self::RetryStorm => "Retries that multiply calls",
+            Self::SlowOperation => "Slower than usual",
+            Self::MoreCallsThanUsual => "More calls than usual",
+        }
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.id())

@@ -131,6 +131,11 @@ impl Histogram {
         }
     }
 
+    /// Greatest value and count of each bucket that has any, ascending.
+    pub fn steps(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.buckets.iter().map(|(bucket, count)| (bounds(*bucket).1, *count))
+    }
+
     /// Values counted.
     pub fn count(&self) -> u64 {
         self.count
@@ -346,6 +351,12 @@ mod tests {
             expect = high.wrapping_add(1);
         }
         assert_eq!(expect, 0, "the last bucket ends with the greatest number");
+    }
+
+    #[test]
+    fn steps_hold_every_value() {
+        let steps: Vec<(u64, u64)> = of(&[5, 5, 1000]).steps().collect();
+        assert_eq!(steps, [(5, 2), (1007, 1)]);
     }
 
     #[test]

@@ -32,12 +32,14 @@ mod diagnose;
 pub mod diff;
 mod errors;
 mod finding;
+mod folds;
 mod histogram;
 mod history;
 #[cfg(test)]
 mod notation;
 mod observed;
 mod otlp;
+mod parents;
 mod profile;
 pub mod render;
 mod repeats;
@@ -64,10 +66,12 @@ pub use errors::{
 pub use finding::{
     Confidence, Evidence, Finding, MAX_FINDING_SPANS, Quantity, Rule, rank, readable_nanos, readable_share,
 };
+pub use folds::{FOLD_FROM, Fold, folds};
 pub use histogram::{Histogram, HistogramError, RELATIVE_ERROR, Spread};
 pub use history::{Completeness, EdgeCalls, History, NoHistory, SiblingOrder, UsualCalls};
 pub use observed::Observed;
-pub use otlp::{OtlpAttributes, OtlpTrace, from_otlp};
+pub use otlp::{OtlpAttributes, OtlpTrace, from_otlp, service_name};
+pub use parents::{NONE, Node, Parents};
 pub use profile::{Contrast, PathCounts, PathProfile, ProfileLine, slow_and_ordinary};
 pub use self_time::{CallOverhead, OperationTotals, call_overheads, operation_totals, self_times};
 pub use settings::Settings;
@@ -75,4 +79,4 @@ pub use skeleton::{Kind, Operation, Skeleton, SkeletonBuilder, SpanRow, Status};
 pub use skew::{HostPair, SkewCorrection, Verdict, skew};
 pub use storm::{Edge, EdgeTraffic, Traffic, UsualTraffic, storms};
 pub use trace::{Blocking, Trace};
-pub use tree::{NONE, Shape, Tree};
+pub use tree::{Shape, Tree};

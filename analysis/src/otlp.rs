@@ -65,11 +65,19 @@ fn build<'a>(trace_id: TraceId, spans: Vec<(&'a Span, &'a [KeyValue])>) -> OtlpT
     OtlpTrace { trace: Trace::new(builder.finish()), attributes: OtlpAttributes { spans } }
 }
 
-fn row<'a>(span: &'a Span, resource: &'a [KeyValue]) -> SpanRow<'a> {
-    let text = |key: &str| match find(resource, key) {
+/// The service that a resource's attributes name; empty when they name none.
+pub fn service_name(resource: &[KeyValue]) -> &str {
+    text(resource, "service.name").unwrap_or("")
+}
+
+fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
+    match find(attributes, key) {
         Some(Wire::StringValue(text)) => Some(text.as_str()),
         _ => None,
-    };
+    }
+}
+
+fn row<'a>(span: &'a Span, resource: &'a [KeyValue]) -> SpanRow<'a> {
     SpanRow {
         span_id: SpanId::from_wire(&span.span_id).unwrap_or_default(),
         parent_span_id: SpanId::from_wire(&span.parent_span_id),
@@ -77,9 +85,9 @@ fn row<'a>(span: &'a Span, resource: &'a [KeyValue]) -> SpanRow<'a> {
         end_unix_nanos: span.end_time_unix_nano,
         kind: Kind::from_otlp(span.kind),
         status: Status::from_otlp(span.status.as_ref().map_or(0, |status| status.code)),
-        service: text("service.name").unwrap_or(""),
+        service: service_name(resource),
         name: &span.name,
-        host: HOST_KEYS.into_iter().find_map(text).unwrap_or(""),
+        host: HOST_KEYS.into_iter().find_map(|key| text(resource, key)).unwrap_or(""),
         flags: span.flags,
     }
 }
@@ -114,10 +122,7 @@ impl Attributes for OtlpAttributes<'_> {
     fn exception(&self, row: u32) -> Option<Exception<'_>> {
         let (span, _) = self.spans.get(row as usize)?;
         let event = span.events.iter().find(|event| event.name == "exception")?;
-        let text = |key: &str| match find(&event.attributes, key) {
-            Some(Wire::StringValue(text)) => Cow::Borrowed(text.as_str()),
-            _ => Cow::Borrowed(""),
-        };
+        let text = |key: &str| Cow::Borrowed(text(&event.attributes, key).unwrap_or(""));
         Some(Exception {
             kind: text("exception.type"),
             message: text("exception.message"),

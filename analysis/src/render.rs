@@ -8,9 +8,12 @@ use crate::finding::{readable_nanos, readable_share, share};
 use crate::trace::Trace;
 
 mod bars;
+mod markdown;
 mod note;
 mod rows;
 mod text;
+
+pub use markdown::markdown;
 
 use bars::{Axis, Glyphs, OwnTime};
 use rows::{Item, Row};
@@ -271,14 +274,7 @@ impl Picture<'_> {
             Item::Missing(at) => {
                 let missing = &self.diagnosis.missing_parents[*at];
                 let label = format!("! missing {}", missing.span_id);
-                (
-                    label,
-                    String::new(),
-                    false,
-                    missing.end - missing.start,
-                    Some(note::cause(missing.cause).to_owned()),
-                    None,
-                )
+                (label, String::new(), false, missing.end - missing.start, Some(missing.cause.words().to_owned()), None)
             }
             Item::More(count) => (
                 format!("{more} {}", crate::chains::counted(*count as usize, "more span")),

@@ -259,6 +259,20 @@ impl Skeleton {
         shifted
     }
 
+    /// Only these spans, which come in span order and are given other numbers; rows stay. `top` names no
+    /// parent any more.
+    pub(crate) fn part(&self, spans: &[u32], top: u32) -> Self {
+        let mut columns = self.columns.pick(spans);
+        if let Ok(at) = spans.binary_search(&top) {
+            columns.parent_id[at] = 0;
+        }
+        let row = spans.iter().map(|span| self.row[*span as usize]).collect();
+        let mut part = Self { trace_id: self.trace_id, columns, strings: self.strings.clone(), row, copy_count: 0 };
+        // Without its parent's id a span may have another place.
+        part.sort();
+        part
+    }
+
     /// The trace's id.
     pub fn trace_id(&self) -> TraceId {
         self.trace_id

@@ -162,18 +162,19 @@ impl SkewCorrection {
         self.ahead.iter().map(|(host, nanos)| (*host, *nanos))
     }
 
-    fn of(&self, skeleton: &Skeleton, span: u32) -> i64 {
+    /// How far the clock that timed the span is ahead of the root's, in nanoseconds.
+    pub fn ahead_nanos(&self, skeleton: &Skeleton, span: u32) -> i64 {
         clock(skeleton, span).and_then(|host| self.ahead.get(&host).copied()).unwrap_or(0)
     }
 
     /// The trace as the root's clock would have timed it. Spans may change their numbers; rows stay.
     pub fn apply(&self, skeleton: &Skeleton) -> Skeleton {
-        skeleton.shifted(|span| self.of(skeleton, span).wrapping_neg())
+        skeleton.shifted(|span| self.ahead_nanos(skeleton, span).wrapping_neg())
     }
 
     /// The trace as it was before [`SkewCorrection::apply`], exactly.
     pub fn revert(&self, skeleton: &Skeleton) -> Skeleton {
-        skeleton.shifted(|span| self.of(skeleton, span))
+        skeleton.shifted(|span| self.ahead_nanos(skeleton, span))
     }
 }
 

@@ -36,6 +36,13 @@ impl Trace {
         Self { skeleton, tree }
     }
 
+    /// The span and what is below it as a trace of its own, in which it is the root. Spans have other numbers there; rows stay.
+    pub fn below(&self, span: u32) -> Self {
+        let mut spans = self.tree.subtree(span).to_vec();
+        spans.sort_unstable();
+        Self::new(self.skeleton.part(&spans, span))
+    }
+
     /// The child's time inside its parent if the parent waits for it. It does not for a consumer below a producer, for
     /// what starts when the parent has ended, and for what outlives it by more than 1 ms and 5 %. A child that takes no
     /// time inside its parent makes nothing wait either.
@@ -104,4 +111,24 @@ pub(crate) fn covered(intervals: impl Iterator<Item = (u64, u64)>) -> u64 {
         }
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::notation;
+
+    #[test]
+    fn a_part_is_a_trace() {
+        let whole = notation::trace(
+            "s | root | server | 0..100 |
+               s | a | client | 10..20 |
+                 t | b | server | 11..19 |
+               s | c | client | 30..40 |",
+        );
+        let part = whole.below(1);
+        assert_eq!((part.skeleton.span_count(), part.tree.main_root(), part.tree.parent(1)), (2, Some(0), Some(0)));
+        assert_eq!((part.skeleton.name(0), part.skeleton.row(1)), ("a", whole.skeleton.row(2)));
+        assert_eq!(part.skeleton.parent_span_id(0), None);
+        assert_eq!(whole.below(0).skeleton, whole.skeleton);
+    }
 }

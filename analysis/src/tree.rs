@@ -1,19 +1,16 @@
 //! The structure of a trace: parents, children, roots, orphans, cycles cut, ids that repeat. Knows ids, not times,
 //! but for the order of spans. No recursion: chains may be as long as traces.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
 use serde::Serialize;
 
-use crate::skeleton::{Kind, Skeleton};
+use crate::parents::{Node, Parents};
+use crate::skeleton::Skeleton;
 
-/// No span.
-pub const NONE: u32 = u32::MAX;
+pub(crate) use crate::parents::NONE;
 
 /// How the roots of a trace look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum Shape {
     /// No spans at all.
     Empty,
@@ -45,55 +42,13 @@ pub struct Tree {
     main_root: u32,
 }
 
-/// Spans that share an id: the first of all, of kind server, of kind client.
-#[derive(Clone, Copy)]
-struct Sharing {
-    any: u32,
-    server: u32,
-    client: u32,
-    /// One bit for each kind met.
-    kinds: u8,
-}
-
 impl Tree {
     /// Finds the structure: linear in spans, but for hashing.
     pub fn new(skeleton: &Skeleton) -> Self {
         let count = skeleton.span_count();
-        let mut by_id: HashMap<u64, Sharing, RandomState> =
-            HashMap::with_capacity_and_hasher(count as usize, RandomState::default());
-        let mut duplicates = Vec::new();
-        for span in 0..count {
-            let kind = skeleton.kind(span);
-            let sharing =
-                by_id.entry(skeleton.id(span)).or_insert(Sharing { any: span, server: NONE, client: NONE, kinds: 0 });
-            let bit = 1 << kind as u8;
-            if sharing.kinds & bit != 0 {
-                let first = match kind {
-                    Kind::Server => sharing.server,
-                    Kind::Client => sharing.client,
-                    _ => sharing.any,
-                };
-                duplicates.push((first, span));
-            }
-            sharing.kinds |= bit;
-            match kind {
-                Kind::Server if sharing.server == NONE => sharing.server = span,
-                Kind::Client if sharing.client == NONE => sharing.client = span,
-                _ => {}
-            }
-        }
-        let mut orphans = Vec::new();
-        let mut cycles = Vec::new();
-        let mut parent = Vec::with_capacity(count as usize);
-        for span in 0..count {
-            let found = find_parent(skeleton, &by_id, span);
-            if found == NONE && skeleton.parent_id(span) != 0 {
-                if skeleton.parent_id(span) == skeleton.id(span) { &mut cycles } else { &mut orphans }.push(span);
-            }
-            parent.push(found);
-        }
-        cut_cycles(&mut parent, &mut cycles);
-        cycles.sort_unstable();
+        let node =
+            |span| Node { id: skeleton.id(span), parent_id: skeleton.parent_id(span), kind: skeleton.kind(span) };
+        let Parents { parent, orphans, cycles, duplicates } = Parents::find(count, node);
         let mut tree = Self {
             parent,
             child_from: Vec::new(),
@@ -238,49 +193,6 @@ impl Tree {
             1 => Shape::OneRoot,
             _ => Shape::SeveralRoots,
         }
-    }
-}
-
-fn find_parent(skeleton: &Skeleton, by_id: &HashMap<u64, Sharing, RandomState>, span: u32) -> u32 {
-    let (id, parent_id) = (skeleton.id(span), skeleton.parent_id(span));
-    if skeleton.kind(span) == Kind::Server
-        && let Some(Sharing { client, .. }) = by_id.get(&id)
-        && *client != NONE
-    {
-        return *client;
-    }
-    if parent_id == 0 || parent_id == id {
-        return NONE;
-    }
-    match by_id.get(&parent_id) {
-        None => NONE,
-        Some(Sharing { any, server: NONE, .. }) => *any,
-        Some(Sharing { server, .. }) => *server,
-    }
-}
-
-/// Takes the parent from the first span of each cycle.
-fn cut_cycles(parent: &mut [u32], cycles: &mut Vec<u32>) {
-    const NEW: u32 = 0;
-    // The walk in which a span was met first.
-    let mut met = vec![NEW; parent.len()];
-    for start in 0..parent.len() as u32 {
-        let walk = start + 1;
-        let mut at = start;
-        while at != NONE && met[at as usize] == NEW {
-            met[at as usize] = walk;
-            at = parent[at as usize];
-        }
-        if at == NONE || met[at as usize] != walk {
-            continue;
-        }
-        let (mut first, mut next) = (at, parent[at as usize]);
-        while next != at {
-            first = first.min(next);
-            next = parent[next as usize];
-        }
-        parent[first as usize] = NONE;
-        cycles.push(first);
     }
 }
 

@@ -13,10 +13,12 @@ const ROLES: [&str; 3] = ["spanlake-ingester", "spanlake-querier", "spanlake-com
 /// Names that say nothing about what is inside.
 const VAGUE_NAMES: [&str; 6] = ["common", "core", "helpers", "types", "util", "utils"];
 /// Each crate, and the crates of this workspace that it may know. The binary and the benchmarks may know all.
-const KNOWS: [(&str, &[&str]); 12] = [
+const KNOWS: [(&str, &[&str]); 14] = [
     ("spanlake-model", &[]),
     ("spanlake-analysis", &["spanlake-model"]),
+    ("spanlake-demo", &[]),
     ("spanlake-otlp", &["spanlake-model"]),
+    ("spanlake-interchange", &["spanlake-model", "spanlake-otlp"]),
     ("spanlake-storage", &["spanlake-model"]),
     ("spanlake-cache", &["spanlake-model", "spanlake-storage"]),
     ("spanlake-block", &["spanlake-model", "spanlake-otlp"]),
@@ -28,7 +30,9 @@ const KNOWS: [(&str, &[&str]); 12] = [
     ("spanlake-compactor", SHARED),
 ];
 const SHARED: &[&str] = &["spanlake-model", "spanlake-otlp", "spanlake-block", "spanlake-storage", "spanlake-catalog"];
-const QUERIER: [&str; 8] = [
+const QUERIER: [&str; 10] = [
+    "spanlake-interchange",
+    "spanlake-analysis",
     "spanlake-cache",
     "spanlake-model",
     "spanlake-otlp",

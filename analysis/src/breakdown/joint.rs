@@ -83,6 +83,27 @@ impl JointCounts {
         }
     }
 
+    /// The values that are tracked.
+    pub fn tracked(&self) -> &[(String, Option<String>)] {
+        &self.tracked
+    }
+
+    /// Counts so many spans of weight [`WEIGHT_ONE`](super::WEIGHT_ONE) that have the same tracked values: a bit for each that they
+    /// have, the first one lowest.
+    pub fn add_held(&mut self, is_selected: bool, held: u64, count: u64) {
+        let places: Vec<usize> = (0..self.tracked.len()).filter(|place| held >> place & 1 == 1).collect();
+        let (cells, all) = match is_selected {
+            true => (&mut self.selected, &mut self.all_selected),
+            false => (&mut self.baseline, &mut self.all_baseline),
+        };
+        all.add_many(count);
+        for (at, first) in places.iter().enumerate() {
+            for second in &places[at..] {
+                cells[first * self.tracked.len() + second].add_many(count);
+            }
+        }
+    }
+
     /// Adds what was counted elsewhere of the same values.
     pub fn merge(&mut self, other: &Self) {
         if self.tracked != other.tracked {

@@ -114,3 +114,46 @@ fn weights_and_empty_sides() {
     let (low, high) = wilson(0.5, 100.0);
     assert!((low - 0.4038).abs() < 1e-3 && (high - 0.5962).abs() < 1e-3);
 }
+
+#[test]
+fn values_counted_together_are_those_counted_one_by_one() {
+    let spans = shop(7, 500, 0.3);
+    let one_by_one = counts(&spans, None);
+    let mut together = ValueCounts::default();
+    together.add_spans(spans.len() as u64);
+    let mut seen_values: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    for (key, value) in spans.iter().flatten() {
+        *seen_values.entry((key, value.clone())).or_default() += 1;
+    }
+    for ((key, value), count) in &seen_values {
+        let seen = match value.parse::<f64>() {
+            Ok(number) if *key == "size" => Seen::Number(number),
+            _ => Seen::Text(value),
+        };
+        together.add_value(key, seen, *count);
+    }
+    assert_eq!(one_by_one, together);
+    let mut sizes: Vec<f64> =
+        spans.iter().flatten().filter(|(key, _)| *key == "size").filter_map(|(_, v)| v.parse().ok()).collect();
+    sizes.sort_by(f64::total_cmp);
+    let (exact, found) = (sizes[sizes.len() / 2], together.number_quantile("size", 0.5).expect("sizes"));
+    assert!((exact - found).abs() <= exact * 0.04, "{exact} {found}");
+    assert_eq!(together.number_quantile("route", 0.5), None);
+}
+
+#[test]
+fn held_values_are_those_of_spans() {
+    let spans = shop(9, 400, 0.4);
+    let differences = compare(&spans[..200], &shop(10, 400, 0.05), &[]).differences;
+    let (mut one_by_one, mut held) = (JointCounts::new(&differences), JointCounts::new(&differences));
+    for (at, span) in spans.iter().enumerate() {
+        one_by_one.add(at % 3 == 0, WEIGHT_ONE, seen(span));
+        let holds = |(key, value): &(String, Option<String>)| {
+            span.iter().find(|(known, _)| known == key).map(|(_, value)| value) == value.as_ref()
+        };
+        let bits =
+            held.tracked().iter().enumerate().filter(|(_, value)| holds(value)).fold(0, |bits, (at, _)| bits | 1 << at);
+        held.add_held(at % 3 == 0, bits, 1);
+    }
+    assert_eq!(one_by_one, held);
+}

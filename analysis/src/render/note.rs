@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::baseline::percentile;
-use crate::chains::Cause;
 use crate::diagnose::Diagnosis;
 use crate::finding::{Finding, Quantity, Rule, readable_nanos};
 use crate::trace::Trace;
@@ -72,15 +71,4 @@ fn note(finding: &Finding) -> Option<String> {
         Rule::ParentCycle => "cycle cut here".to_owned(),
         Rule::MissingParent | Rule::UninstrumentedGap | Rule::RetryStorm => return None,
     })
-}
-
-/// Why a parent is missing, in few words.
-pub(super) fn cause(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Truncated => "left out at a limit",
-        Cause::StillArriving => "may still arrive",
-        Cause::CallerNotExporting => "caller sends none",
-        Cause::LostInService => "lost in this service",
-        Cause::Unknown => "cause unknown",
-    }
 }

@@ -6,11 +6,8 @@ use super::Style;
 use crate::chains::Gap;
 use crate::diagnose::Diagnosis;
 use crate::finding::Rule;
-use crate::skeleton::Operation;
+use crate::folds::{FOLD_FROM, alike};
 use crate::trace::Trace;
-
-/// Siblings of one operation are folded from this many on.
-const FOLD_FROM: usize = 5;
 
 /// What a row shows.
 pub(super) enum Item {
@@ -134,15 +131,10 @@ impl Chooser<'_> {
     fn siblings(&self, children: &[u32], gaps: &[Gap], depth: u32) -> Vec<Row> {
         let skeleton = &self.trace.skeleton;
         let is_kept = |span: &u32| self.kept.as_ref().is_none_or(|kept| kept[*span as usize]);
-        let mut alike: BTreeMap<Operation, Vec<u32>> = BTreeMap::new();
-        let mut hidden = 0;
-        for child in children {
-            if is_kept(child) {
-                alike.entry(skeleton.operation(*child)).or_default().push(*child);
-            } else {
-                hidden += self.trace.tree.subtree(*child).len() as u32;
-            }
-        }
+        let is_left_out = |child: &&u32| !is_kept(child);
+        let hidden: usize =
+            children.iter().filter(is_left_out).map(|child| self.trace.tree.subtree(*child).len()).sum();
+        let alike = alike(skeleton, children.iter().copied().filter(is_kept));
         let mut items: Vec<(u64, Item)> = gaps.iter().map(|gap| (gap.start, Item::Gap(*gap))).collect();
         for spans in alike.into_values() {
             let is_repeat = spans.len() > 1 && spans.iter().all(|span| self.repeated.contains(span));
@@ -159,7 +151,7 @@ impl Chooser<'_> {
         };
         items.sort_by_key(|(start, item)| (*start, order(item)));
         if hidden > 0 {
-            items.push((u64::MAX, Item::More(hidden)));
+            items.push((u64::MAX, Item::More(hidden as u32)));
         }
         self.in_rows(items.into_iter().map(|(_, item)| item).collect(), depth)
     }
