@@ -1,0 +1,84 @@
+// The keyboard: pages register what their keys do; the help sheet lists what is registered. One listener for all.
+
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+
+export interface Binding {
+  /** `"g s"`, `"/"`, `"Shift+ArrowLeft"`, `"Ctrl+f"`. Letters count case: `"N"` is Shift+n. `Ctrl` also means Cmd. */
+  keys: string;
+  /** What it does, for the help sheet. */
+  label: string;
+  /** Heading in the help sheet. */
+  group: string;
+  run: (event: KeyboardEvent) => void;
+  /** Works while a text field has the focus. Default: not, unless Ctrl is held. */
+  inInputs?: boolean;
+  /** Not listed. */
+  hidden?: boolean;
+}
+
+/** All bindings in force; later ones win. */
+export const bindings = signal<readonly Binding[]>([]);
+
+/** Adds bindings; the answer removes them. */
+export function bindKeys(added: readonly Binding[]): () => void {
+  bindings.value = [...bindings.peek(), ...added];
+  return () => {
+    bindings.value = bindings.peek().filter((binding) => !added.includes(binding));
+  };
+}
+
+/** Bindings for as long as the component is there. `on` as in `useEffect`. */
+export function useKeys(make: () => readonly Binding[], on: readonly unknown[] = []): void {
+  useEffect(() => bindKeys(make()), [...on]);
+}
+
+/** Time within which the second key of a sequence must come. */
+const SEQUENCE_MILLIS = 1_200;
+let first = "";
+let firstAt = 0;
+
+function isInput(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  const inside = target.shadowRoot?.activeElement;
+  return (
+    target.isContentEditable ||
+    (inside instanceof HTMLElement && inside.isContentEditable) ||
+    /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)
+  );
+}
+
+/** How a key is written in a binding. */
+export function nameOf(event: KeyboardEvent): string {
+  const key = event.key === " " ? "Space" : event.key;
+  let name = key;
+  if (event.shiftKey && key.length > 1) name = `Shift+${name}`;
+  if (event.altKey) name = `Alt+${name}`;
+  if (event.ctrlKey || event.metaKey) name = `Ctrl+${name}`;
+  return name;
+}
+
+export function handle(event: KeyboardEvent): void {
+  if (event.defaultPrevented || event.isComposing || /^(Shift|Control|Alt|Meta)$/.test(event.key)) return;
+  const name = nameOf(event);
+  const inside = isInput(event.target);
+  const sequence = first !== "" && Date.now() - firstAt < SEQUENCE_MILLIS ? `${first} ${name}` : "";
+  first = "";
+  const all = bindings.peek();
+  for (const wanted of sequence ? [sequence, name] : [name]) {
+    for (let at = all.length - 1; at >= 0; at--) {
+      const binding = all[at];
+      if (!binding || binding.keys !== wanted) continue;
+      if (inside && !(binding.inInputs ?? name.startsWith("Ctrl+"))) continue;
+      event.preventDefault();
+      binding.run(event);
+      return;
+    }
+  }
+  if (!inside && all.some((binding) => binding.keys.startsWith(`${name} `))) {
+    first = name;
+    firstAt = Date.now();
+  }
+}
+
+window.addEventListener("keydown", handle);

@@ -1,0 +1,201 @@
+// Who calls whom: the neighbourhood of a service as a picture, and the same as a table.
+
+import { useEffect, useState } from "preact/hooks";
+import { json } from "../api";
+import type { MapEdge, ServiceMap } from "../api-types";
+import { colourOfName, seriesClass } from "../colours";
+import { count, duration, plain, rate } from "../format";
+import { useLoad } from "../load";
+import { ErrorShare } from "../services/red";
+import { Link } from "../shell/Link";
+import { Failure, Note } from "../shell/Note";
+import { type Column, SortTable } from "../shell/SortTable";
+import { param, rangeNow, rangeParams, refreshed, setParams, tenant, typedRange } from "../state";
+import type { Placed } from "./layout";
+import { type Part, partOf } from "./neighbours";
+import { Picture } from "./Picture";
+import { HOW } from "./words";
+
+export default function MapPage() {
+  const { from, to } = typedRange.value;
+  const focus = param("service");
+  const hops = param("hops") === "2" ? 2 : 1;
+  const asTable = param("view") === "table";
+  const { data, error, loading, reload } = useLoad(
+    (signal) => json<ServiceMap>("api/v1/map", { params: rangeParams(), signal }),
+    [from, to, refreshed.value, tenant.value],
+  );
+  const part = data && partOf(data, focus, hops);
+  const range = rangeNow();
+  const seconds = (range.endMillis - range.startMillis) / 1000;
+  return (
+    <div class="page stack">
+      <div class="row">
+        <h1>Service map</h1>
+        <label class="row">
+          <span class="muted">around</span>
+          <select
+            aria-label="Service in the middle"
+            value={focus}
+            onChange={(event) => setParams({ service: event.currentTarget.value })}
+          >
+            <option value="">all services</option>
+            {focus !== "" && !data?.nodes.some((node) => node.name === focus) && <option value={focus}>{focus}</option>}
+            {[...(data?.nodes ?? [])]
+              .map((node) => node.name)
+              .sort()
+              .map((name) => (
+                <option key={name} value={name}>
+                  {plain(name, 60)}
+                </option>
+              ))}
+          </select>
+        </label>
+        {focus !== "" && (
+          <fieldset class="segments small-segments">
+            <legend class="hidden-text">Calls away</legend>
+            {[1, 2].map((number) => (
+              <button
+                key={number}
+                type="button"
+                class="small"
+                aria-pressed={hops === number}
+                onClick={() => setParams({ hops: number === 1 ? undefined : "2" })}
+              >
+                {number} hop{number > 1 && "s"}
+              </button>
+            ))}
+          </fieldset>
+        )}
+        <span class="grow" />
+        {data?.unpaired ? (
+          <span class="muted" title="Calls whose other side sent no span in this time">
+            {count(data.unpaired)} calls seen from one side only
+          </span>
+        ) : null}
+        <fieldset class="segments small-segments">
+          <legend class="hidden-text">Shown as</legend>
+          <button type="button" class="small" aria-pressed={!asTable} onClick={() => setParams({ view: undefined })}>
+            Map
+          </button>
+          <button type="button" class="small" aria-pressed={asTable} onClick={() => setParams({ view: "table" })}>
+            Table
+          </button>
+        </fieldset>
+      </div>
+      {error !== undefined && <Failure error={error} retry={reload} />}
+      {data?.partial && <Note kind="warning">{data.partial}</Note>}
+      {part && part.nodes.length === 0 && (
+        <div class="empty">
+          {focus === ""
+            ? "No calls between services in this time."
+            : `“${plain(focus, 60)}” made and took no calls in this time.`}
+        </div>
+      )}
+      {part && part.folded > 0 && (
+        <Note>
+          {count(part.folded)} quieter services are folded away. Choose a service to see what is around it, or the
+          table.
+        </Note>
+      )}
+      {part && part.nodes.length > 0 && (
+        <section class={`panel ${loading ? "stale" : ""}`} aria-label="Calls between services">
+          {asTable ? (
+            <EdgeTable edges={data.edges.filter((edge) => near(part, edge))} seconds={seconds} />
+          ) : (
+            <Laid part={part} focus={focus} seconds={seconds} />
+          )}
+        </section>
+      )}
+    </div>
+  );
+}
+
+function near(part: Part, edge: MapEdge): boolean {
+  return part.nodes.some((node) => node.name === edge.client) || part.nodes.some((node) => node.name === edge.server);
+}
+
+/** The picture, once the code that lays it out is there. */
+function Laid({ part, focus, seconds }: { part: Part; focus: string; seconds: number }) {
+  const [placed, setPlaced] = useState<Placed | undefined>();
+  const [failed, setFailed] = useState(false);
+  const shape = JSON.stringify([
+    part.nodes.map((node) => node.name),
+    part.edges.map((edge) => [edge.client, edge.server]),
+  ]);
+  useEffect(() => {
+    let left = false;
+    import("./layout").then(
+      ({ place }) => !left && setPlaced(place(part.nodes, part.edges, true)),
+      () => setFailed(true),
+    );
+    return () => {
+      left = true;
+    };
+  }, [shape]);
+  if (failed) return <EdgeTable edges={part.edges} seconds={seconds} />;
+  return placed ? (
+    <Picture placed={placed} part={part} focus={focus} seconds={seconds} />
+  ) : (
+    <div class="empty">Laying out…</div>
+  );
+}
+
+function EdgeTable({ edges, seconds }: { edges: MapEdge[]; seconds: number }) {
+  const service = (name: string) => (
+    <Link page="service" id={name} class="whole">
+      <span class={`dot ${seriesClass(colourOfName(name))}`} /> {plain(name, 80)}
+    </Link>
+  );
+  const columns: Column<MapEdge>[] = [
+    { key: "client", head: "Caller", by: (row) => row.client, cell: (row) => service(row.client) },
+    { key: "server", head: "Called", by: (row) => row.server, cell: (row) => service(row.server) },
+    {
+      key: "connection",
+      head: "How",
+      by: (row) => row.connection,
+      cell: (row) => HOW[row.connection] ?? (row.connection || "call"),
+    },
+    {
+      key: "rate",
+      head: "Rate",
+      class: "time-column",
+      number: true,
+      by: (row) => row.calls,
+      cell: (row) => rate(row.calls / seconds),
+    },
+    {
+      key: "errors",
+      head: "Errors",
+      class: "time-column",
+      number: true,
+      by: (row) => row.errors / Math.max(1, row.calls),
+      cell: (row) => <ErrorShare share={row.errors / Math.max(1, row.calls)} />,
+    },
+    {
+      key: "p50",
+      head: "p50",
+      class: "time-column",
+      number: true,
+      by: (row) => row.p50Nanos,
+      cell: (row) => duration(row.p50Nanos),
+    },
+    {
+      key: "p99",
+      head: "p99",
+      class: "time-column",
+      number: true,
+      by: (row) => row.p99Nanos,
+      cell: (row) => duration(row.p99Nanos),
+    },
+  ];
+  return (
+    <SortTable
+      rows={edges}
+      columns={columns}
+      rowKey={(row) => `${row.client} ${row.server} ${row.connection}`}
+      initial="-rate"
+      label="Calls between services"
+    />
+  );
+}

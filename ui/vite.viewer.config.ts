@@ -1,0 +1,22 @@
+// Builds the viewer that a saved trace carries: one script and one style, nothing to fetch. Runs after the page's build.
+
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  publicDir: false,
+  build: {
+    target: "es2022",
+    emptyOutDir: false,
+    cssCodeSplit: false,
+    reportCompressedSize: false,
+    rolldownOptions: {
+      input: "src/trace/standalone.tsx",
+      output: {
+        format: "iife",
+        entryFileNames: "assets/viewer.js",
+        assetFileNames: "assets/viewer[extname]",
+        codeSplitting: false,
+      },
+    },
+  },
+});
