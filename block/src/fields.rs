@@ -53,6 +53,8 @@ pub enum RowField {
     SpanId,
     /// Zero when there is none, or when it is no span id (8 bytes): [`RowValues::Ids`].
     ParentSpanId,
+    /// Whether there is no parent, as [`RowField::ParentSpanId`] has it, without the cost of reading ids: [`RowValues::Bools`].
+    IsRoot,
     /// An attribute of the span: any kind of values.
     SpanAttribute(String),
     /// An attribute of its resource: [`RowValues::Coded`].
@@ -241,6 +243,7 @@ impl Block {
                 RowField::ParentSpanId => {
                     roots.extend([schema::SPAN_ID, schema::PARENT_ROW, schema::PARENT_SPAN_ID].map(root));
                 }
+                RowField::IsRoot => roots.extend([schema::PARENT_ROW, schema::PARENT_SPAN_ID].map(root)),
                 RowField::SpanAttribute(key) => {
                     let own = self.columns.iter().enumerate().filter(|(_, column)| column.key == *key);
                     roots.extend(own.map(|(at, _)| schema::LEADING_COLUMNS + at));
@@ -388,6 +391,7 @@ impl Rows<'_> {
                 RowField::ParentSpanId => {
                     RowValues::Ids(self.parents(named(schema::PARENT_ROW)?, named(schema::PARENT_SPAN_ID)?)?.into())
                 }
+                RowField::IsRoot => self.are_roots(named(schema::PARENT_ROW)?, named(schema::PARENT_SPAN_ID)?)?,
                 RowField::SpanAttribute(key) => attribute::read(self, key, &column)?,
                 RowField::ResourceAttribute(_) | RowField::Service => {
                     let entries = self.block.resources().iter();
@@ -477,6 +481,13 @@ impl Rows<'_> {
         let picked = batch.columns().iter().map(|column| take(column, &rows, None).map_err(arrow_damage));
         let picked = picked.collect::<Result<Vec<_>, _>>()?;
         RecordBatch::try_new(batch.schema(), picked).map_err(arrow_damage)
+    }
+
+    fn are_roots(&self, back: &ArrayRef, sent: &ArrayRef) -> Result<RowValues, Damage> {
+        let sent = sent.as_binary_opt::<i32>().ok_or_else(|| wrong_type("parent_span_id"))?;
+        let is_id = |id: &[u8]| id.len() == 8 && id.iter().any(|byte| *byte != 0);
+        let is_root = |at: usize| if sent.is_valid(at) { !is_id(sent.value(at)) } else { back.is_null(at) };
+        Ok(RowValues::Bools((0..self.len()).map(|at| Some(is_root(at))).collect()))
     }
 
     fn parents(&self, back: &ArrayRef, sent: &ArrayRef) -> Result<Vec<u64>, Damage> {

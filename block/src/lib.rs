@@ -3,6 +3,7 @@
 //! It knows columns, checksums and predicates. It does no I/O: callers fetch the byte ranges it names and hand them in.
 //! It knows nothing of TraceQL, HTTP or object storage. `FORMAT.md` describes every byte.
 
+mod baselines;
 mod damage;
 mod directory;
 mod fields;
@@ -21,6 +22,7 @@ mod value_hash;
 mod verify;
 mod write;
 
+pub use baselines::{Baselines, OperationDurations, SLOT_NANOS, SlotDurations};
 pub use damage::Damage;
 pub use fields::{AttributeValue, FieldsPlan, NIL, RowField, RowValues, is_sparse};
 pub use layout::{Layout, RowGroupLayout};

@@ -29,10 +29,12 @@ pub(crate) enum Kind {
     ResourceSets = 19,
     /// Search index, optional: attribute keys and names of events and links.
     ItemKeys = 20,
+    /// Search index, optional: how long operations took.
+    Baselines = 21,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Directory,
         Self::TraceFilter,
         Self::Resources,
@@ -43,6 +45,7 @@ impl Kind {
         Self::Keys,
         Self::ResourceSets,
         Self::ItemKeys,
+        Self::Baselines,
     ];
 
     /// The section's name in reports.
@@ -58,6 +61,7 @@ impl Kind {
             Self::Keys => "keys",
             Self::ResourceSets => "resource sets",
             Self::ItemKeys => "item keys",
+            Self::Baselines => "baselines",
         }
     }
 }

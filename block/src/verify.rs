@@ -113,9 +113,10 @@ impl Verifier {
     }
 
     fn of(block: Block) -> Self {
+        let services: Vec<_> = block.resources().iter().map(|resource| service_of(resource)).collect();
         Self {
-            contents: Contents::new(block.attribute_columns()),
-            services: block.resources().iter().map(|resource| service_of(resource)).collect(),
+            contents: Contents::new(block.attribute_columns(), services.clone()),
+            services,
             seen_resources: vec![false; block.resources().len()],
             seen_scopes: vec![false; block.scopes().len()],
             block,
@@ -391,7 +392,7 @@ impl Verifier {
         let summary_count = search.summaries().len() as u64;
         let place = format_args!("search index");
         self.problems.expect(Check::Summaries, place, "traces", &self.trace_count, &summary_count);
-        let contents = std::mem::replace(&mut self.contents, Contents::new(&[]));
+        let contents = std::mem::replace(&mut self.contents, Contents::new(&[], Vec::new()));
         contents.end(search, &mut self.problems);
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use spanlake_block::BlockMeta;
 use spanlake_model::Tenant;
 
+use crate::id::unix_millis;
+
 /// A block and where it lies. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockRef {
@@ -15,6 +17,14 @@ pub struct BlockRef {
     pub key: Arc<str>,
     /// What is known of it without reading it.
     pub meta: BlockMeta,
+}
+
+impl BlockRef {
+    /// When the object was made, in Unix milliseconds, by the clock of who made it: its name tells. No request.
+    pub fn made_unix_millis(&self) -> Option<u64> {
+        let name = self.key.rsplit('/').next()?;
+        unix_millis(name.split('_').next()?)
+    }
 }
 
 /// The order of blocks in snapshots and manifests; the key makes it the same for every reader.

@@ -43,6 +43,13 @@ fn encode(id: u128) -> String {
     (0..ID_LEN as u32).rev().map(|i| char::from(ALPHABET[((id >> (5 * i)) & 31) as usize])).collect()
 }
 
+/// When an id was made, in Unix milliseconds, by the clock of who made it; nothing for a text that is no id.
+pub(crate) fn unix_millis(id: &str) -> Option<u64> {
+    let digit = |byte: u8| ALPHABET.iter().position(|letter| *letter == byte).map(|value| value as u128);
+    let value = id.bytes().try_fold(0u128, |value, byte| Some(value.checked_mul(32)? + digit(byte)?));
+    value.filter(|_| is_id(id)).and_then(|value| u64::try_from(value >> RANDOM_BITS).ok())
+}
+
 /// Whether a text could be an id.
 pub(crate) fn is_id(text: &str) -> bool {
     text.len() == ID_LEN && text.bytes().all(|byte| ALPHABET.contains(&byte))
@@ -70,6 +77,14 @@ mod tests {
         assert!(earlier < later);
         assert_eq!(encode(0), "0".repeat(26));
         assert_eq!(encode(u128::MAX), format!("7{}", "z".repeat(25)));
+    }
+
+    #[test]
+    fn ids_tell_when_they_were_made() {
+        for millis in [0, 5, 1_700_000_000_000] {
+            assert_eq!(unix_millis(&Ids::default().next_at(millis)), Some(millis));
+        }
+        assert_eq!((unix_millis("x"), unix_millis(&"u".repeat(26)), unix_millis(&"z".repeat(26))), (None, None, None));
     }
 
     #[test]

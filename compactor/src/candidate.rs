@@ -28,7 +28,7 @@ pub(crate) fn candidates(
 }
 
 /// When a block was written, by its writer's clock. One with another kind of id is as old as its spans.
-pub(crate) fn written_unix_nanos(block: &BlockRef) -> u64 {
+pub fn written_unix_nanos(block: &BlockRef) -> u64 {
     let name = block.key.rsplit('/').next().unwrap_or_default();
     let written = BlockMeta::parse_name(name).ok().and_then(|(id, _)| unix_nanos_of(id));
     written.unwrap_or(block.meta.max_end_unix_nanos)

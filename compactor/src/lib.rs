@@ -21,6 +21,7 @@ mod tombstones;
 mod turn;
 mod worker;
 
+pub use candidate::written_unix_nanos;
 pub use config::{Config, TenantConfig};
 pub use plan::{Candidate, Plan, select};
 pub use role::Compactor;

@@ -20,7 +20,7 @@ use prost::Message;
 use spanlake_block::{
     Block, BlockMeta, Condition, Damage, Field, Literal, Op, Scope, SpanRow, WriteOptions, Written, write_block,
 };
-use spanlake_model::TraceId;
+use spanlake_model::{TimeRange, TraceId};
 use spanlake_otlp::{Limits, index};
 
 fuzz_target!(|data: &[u8]| {
@@ -321,6 +321,7 @@ impl Question {
                 for keys in [search.event_keys().map(Vec::from_iter), search.link_keys().map(Vec::from_iter)] {
                     answer.push(format!("{keys:?}").into_bytes());
                 }
+                answer.push(format!("{:?}", search.baselines(TimeRange::ALL, |_, _, _| true)?).into_bytes());
                 for group in 0..block.row_group_count() {
                     answer.push(format!("{:?}", search.event_names(group).map(Vec::from_iter)).into_bytes());
                 }

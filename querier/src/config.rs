@@ -1,10 +1,14 @@
 //! What an operator may set about reading, with the bound behind each number.
 
+mod diagnosis;
+
 use serde::{Deserialize, Serialize};
-use spanlake_model::{ByteSize, HumanDuration};
+use spanlake_model::{ByteSize, HumanDuration, Tenant};
+
+pub use diagnosis::DiagnosisConfig;
 
 /// Settings of the querier. Every queue and every amount of work a query may cause is bounded here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Queries that run at the same time; default 16. Each may hold `fetches_per_query` row groups in memory.
@@ -41,12 +45,18 @@ pub struct Config {
     /// How far apart in time, from block to block, the pieces of one trace are looked for by a search; default 1 h. Inside
     /// this reach a search sees whole traces; it also decides how early a search for the newest traces may stop.
     pub trace_reach: HumanDuration,
+    /// When the rules of a diagnosis speak.
+    pub diagnosis: DiagnosisConfig,
     /// Memory for decoded columns of row groups. Taken from the server's `cache.memory_bytes`, not set here.
     #[serde(skip)]
     pub column_cache_bytes: ByteSize,
     /// Whether requests name their tenant in `X-Scope-OrgID`. Taken from the server's `tenancy.enabled`, not set here.
     #[serde(skip)]
     pub tenancy_enabled: bool,
+    /// Tenants that a request is about when it names none; empty: such a request is refused. Counts only with
+    /// `tenancy_enabled`. Taken from the server's `tenancy` and `--demo`, not set here.
+    #[serde(skip)]
+    pub default_tenants: Vec<Tenant>,
 }
 
 impl Default for Config {
@@ -66,8 +76,10 @@ impl Default for Config {
             max_trace_bytes: ByteSize::mib(64),
             max_search_traces: 2_000_000,
             trace_reach: HumanDuration::from_secs(3_600),
+            diagnosis: DiagnosisConfig::default(),
             column_cache_bytes: spanlake_cache::Config::default().memory_bytes,
             tenancy_enabled: false,
+            default_tenants: Vec::new(),
         }
     }
 }

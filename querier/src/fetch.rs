@@ -3,14 +3,14 @@
 //!
 //! It knows blocks and ranges, not what a query is looking for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use spanlake_block::{Block, Damage, SearchIndex};
-use spanlake_catalog::{BlockRef, Catalog, DeletedTraces};
+use spanlake_catalog::{BlockRef, Catalog, DeletedTraces, Snapshot};
 use spanlake_model::{Tenant, TimeRange, world};
 use spanlake_storage::Kind;
 use spanlake_table::{Held, HeldByProcess, HiddenTraces, ProcessMemory, QueryMemory, Refused};
@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::fields::Columns;
 use crate::metrics::Metrics;
+use crate::querier::watched::{CURRENT, Effort};
 
 /// Below this many fetched bytes, decoding is too short to be worth another thread. Few bytes may be many rows: 65,536 statuses
 /// compress to some thousand.
@@ -93,6 +94,15 @@ impl Turn {
     }
 }
 
+/// Forgets keys of blocks that are not there any more, once they are most of what is known.
+fn forget_gone(known: &mut HashSet<Arc<str>>, there: &[&BlockRef]) {
+    const SPARE: usize = 64;
+    if known.len() > 2 * there.len() + SPARE {
+        let there: HashSet<&str> = there.iter().map(|block| &*block.key).collect();
+        known.retain(|key| there.contains(&**key));
+    }
+}
+
 /// The charge for each block that some query has open, by key.
 #[derive(Default)]
 struct OpenCharges {
@@ -113,6 +123,8 @@ pub(crate) struct Budget {
     inspected_bytes: AtomicU64,
     inspected_spans: AtomicU64,
     pub(crate) memory: Arc<QueryMemory>,
+    /// Where people see what the query looks into, if it is watched.
+    effort: Option<Arc<Effort>>,
     /// By tenant, of those that have any: the traces that the query's snapshot says are deleted.
     deleted: Mutex<HashMap<Tenant, DeletedTraces>>,
 }
@@ -125,6 +137,7 @@ impl Budget {
             inspected_bytes: AtomicU64::new(0),
             inspected_spans: AtomicU64::new(0),
             memory: shared.memory.query(),
+            effort: CURRENT.try_with(Arc::clone).ok(),
             deleted: Mutex::default(),
         }
     }
@@ -172,6 +185,7 @@ impl<'a> Reads<'a> {
     /// Counts spans looked into.
     pub(crate) fn inspect_spans(&self, spans: u64) {
         self.budget.inspected_spans.fetch_add(spans, Ordering::Relaxed);
+        self.budget.effort.iter().for_each(|effort| effort.add_spans(spans));
     }
 
     /// Charges the query for memory, up to the most allowed.
@@ -215,11 +229,7 @@ impl<'a> Reads<'a> {
 
     /// The blocks of the tenants that overlap the range or have a span without a start, newest end first. One listing per tenant, shared with others.
     pub(crate) async fn blocks(&self, tenants: &[Tenant], range: TimeRange) -> Result<Vec<BlockRef>, Error> {
-        let snapshots = tenants.iter().map(|tenant| self.shared.catalog.snapshot(tenant));
-        let snapshots = futures::future::try_join_all(snapshots).await.map_err(catalog_error)?;
-        let deleted = snapshots.iter().filter(|snapshot| !snapshot.deleted().is_empty());
-        let deleted = deleted.map(|snapshot| (snapshot.tenant.clone(), snapshot.deleted().clone()));
-        self.budget.deleted.lock().unwrap_or_else(PoisonError::into_inner).extend(deleted);
+        let snapshots = self.snapshots(tenants).await?;
         // Spans without a time may belong to any trace.
         let overlapping = |block: &&BlockRef| {
             let of_block = block.meta.time_range();
@@ -235,6 +245,35 @@ impl<'a> Reads<'a> {
             b.meta.time_range().end_unix_nanos.cmp(&a.meta.time_range().end_unix_nanos).then_with(|| a.key.cmp(&b.key))
         });
         Ok(blocks)
+    }
+
+    /// Learns which traces of the tenants are deleted. One listing per tenant, shared with others.
+    pub(crate) async fn note_deleted(&self, tenants: &[Tenant]) -> Result<(), Error> {
+        self.snapshots(tenants).await.map(|_| ())
+    }
+
+    /// What the tenants have now. Traces that are deleted in them are hidden from the query from here on.
+    async fn snapshots(&self, tenants: &[Tenant]) -> Result<Vec<Arc<Snapshot>>, Error> {
+        let snapshots = tenants.iter().map(|tenant| self.shared.catalog.snapshot(tenant));
+        let snapshots = futures::future::try_join_all(snapshots).await.map_err(catalog_error)?;
+        let deleted = snapshots.iter().filter(|snapshot| !snapshot.deleted().is_empty());
+        let deleted = deleted.map(|snapshot| (snapshot.tenant.clone(), snapshot.deleted().clone()));
+        self.budget.deleted.lock().unwrap_or_else(PoisonError::into_inner).extend(deleted);
+        Ok(snapshots)
+    }
+
+    /// The level-0 blocks of the tenants that are not known yet: what was stored last. Those that are gone are forgotten. One
+    /// listing per tenant, shared with others.
+    pub(crate) async fn new_blocks(
+        &self,
+        tenants: &[Tenant],
+        known: &mut HashSet<Arc<str>>,
+    ) -> Result<Vec<BlockRef>, Error> {
+        let snapshots = self.snapshots(tenants).await?;
+        let blocks = snapshots.iter().flat_map(|snapshot| snapshot.blocks.iter());
+        let recent: Vec<&BlockRef> = blocks.filter(|block| block.meta.level == 0).collect();
+        forget_gone(known, &recent);
+        Ok(recent.into_iter().filter(|block| !known.contains(&block.key)).cloned().collect())
     }
 
     /// The traces that may not be shown of a block, if its tenant has any: those that were deleted when the query listed its blocks.
@@ -334,6 +373,7 @@ impl<'a> Reads<'a> {
     /// Counts bytes a query looks into, up to the most allowed.
     pub(crate) fn inspect(&self, bytes: u64) -> Result<(), Error> {
         let max_bytes = self.shared.config.max_query_bytes.bytes();
+        self.budget.effort.iter().for_each(|effort| effort.add_bytes(bytes));
         if self.budget.inspected_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > max_bytes {
             return Err(Error::TooManyBytes { max_bytes });
         }

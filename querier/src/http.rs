@@ -31,6 +31,7 @@ mod trace;
 
 use ::http::{StatusCode, Uri};
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use tower_http::compression::CompressionLayer;
@@ -58,6 +59,7 @@ pub fn router(querier: Querier) -> Router {
         .merge(own::routes())
         .route("/api/v1/sql", any(sql::answer))
         .route("/api/{*rest}", any(unknown))
+        .layer(from_fn_with_state(querier.clone(), own::queries::watch))
         .layer(CompressionLayer::new().compress_when(compressed))
         .with_state(querier.clone())
         .merge(grpc::routes(querier))

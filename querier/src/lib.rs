@@ -20,7 +20,14 @@ mod search;
 mod sql;
 mod trace;
 
-pub use config::Config;
+pub use config::{Config, DiagnosisConfig};
+pub use engine::explore::{
+    AttributeValue, Baselines, Beside, Breakdown, BreakdownRequest, Connection, Difference, Heatmap, HeatmapCell,
+    HeatmapRequest, MapEdge, MapNode, MapRequest, Neighbour, NodeKind, NumberShift, Operation, OperationBaseline,
+    OperationBaselineRequest, OperationKey, OperationTraffic, Operations, OperationsRequest, Quantiles, Representative,
+    Selection, Service, ServiceMap, Services, ServicesRequest, TailedSpan, Traffic, TrafficSeries, UnixNanos,
+    ValuePair, Why, WhyCondition, WhyRequest, Widen, Window, every_span,
+};
 pub use engine::{
     Exemplar, FoundSpan, MetricsAnswer, MetricsRequest, SearchEvent, Series, SpanSet, Stats, TagNames, TagNamesRequest,
     TagScope, TagValues, TagValuesRequest, TraceqlAnswer, TraceqlSearch,

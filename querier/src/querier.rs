@@ -1,5 +1,10 @@
 //! The querier's front: admits queries, bounds their time, and runs them.
 
+mod explore;
+mod files;
+pub(crate) mod tails;
+pub(crate) mod watched;
+
 use std::sync::Arc;
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -36,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) shared: Shared,
     pub(crate) admission: Admission,
     pub(crate) sql: SqlEngine,
+    pub(crate) tails: tails::Tails,
+    pub(crate) watched: watched::Watched,
 }
 
 impl Querier {
@@ -50,7 +57,8 @@ impl Querier {
         let admission = Admission::new(&config, metrics.clone());
         let shared = Shared::new(config, catalog, metrics);
         let sql = SqlEngine::sharing(Arc::clone(&shared.memory));
-        Self { inner: Arc::new(Inner { shared, admission, sql }) }
+        let (tails, watched) = (tails::Tails::default(), watched::Watched::default());
+        Self { inner: Arc::new(Inner { shared, admission, sql, tails, watched }) }
     }
 
     /// The settings it runs with.

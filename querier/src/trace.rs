@@ -26,6 +26,8 @@ pub struct TraceAnswer {
     pub span_count: u64,
     /// Bytes of objects fetched to find it.
     pub inspected_bytes: u64,
+    /// When the newest of the blocks that have it and that nobody has merged yet was made, in Unix milliseconds.
+    pub stored_unix_millis: Option<u64>,
     /// Whether spans were left out because the trace is larger than [`crate::Config::max_trace_bytes`].
     pub truncated: bool,
     /// The memory that the query is charged for it and for what is written of it.
@@ -71,13 +73,17 @@ pub(crate) async fn read(
                 // As many bytes again for the rows that come of it: those of one trace, but maybe all.
                 let bytes = range.end - range.start;
                 let decode = move |mut bytes: Vec<Bytes>| block.read_trace(row_group, bytes.remove(0), &id);
-                reads.read(&at, vec![range], bytes, decode).await
+                let rows = reads.read(&at, vec![range], bytes, decode).await?;
+                let stored_unix_millis = at.made_unix_millis().filter(|_| at.meta.level == 0 && !rows.is_empty());
+                Ok::<_, Error>((rows, stored_unix_millis))
             })
             .buffered(reads.width())
     );
     let mut merger = TraceMerger::new(reads.shared.config.max_trace_bytes.bytes());
     let mut held: Option<Arc<Held>> = None;
-    while let Some(rows) = rows.try_next().await? {
+    let mut newest_unix_millis: Option<u64> = None;
+    while let Some((rows, stored_unix_millis)) = rows.try_next().await? {
+        newest_unix_millis = newest_unix_millis.max(stored_unix_millis);
         let open;
         (merger, open) = on_a_fitting_thread(reads, rows.len(), move || {
             let open = merger.add(rows);
@@ -97,7 +103,14 @@ pub(crate) async fn read(
     let metrics = &reads.shared.metrics;
     metrics.id_conflicts.inc_by(conflicts);
     metrics.spans_returned.inc_by(span_count);
-    Ok(TraceAnswer { trace, span_count, inspected_bytes: reads.inspected_bytes(), truncated, held })
+    Ok(TraceAnswer {
+        trace,
+        span_count,
+        inspected_bytes: reads.inspected_bytes(),
+        stored_unix_millis: newest_unix_millis,
+        truncated,
+        held,
+    })
 }
 
 async fn on_a_fitting_thread<T: Send + 'static>(

@@ -16,6 +16,7 @@ use super::input::Origin;
 use super::order::OutputRows;
 use super::pass::PassRows;
 use super::row_group::RowGroupWork;
+use crate::baselines::BaselineWriter;
 use crate::directory::RowGroup;
 use crate::filter::{self, Filter};
 use crate::item_keys::ItemKeysWriter;
@@ -121,6 +122,7 @@ pub(super) struct Output {
     summaries: SummaryWriter,
     filters: ValueFilters,
     item_keys: ItemKeysWriter,
+    baselines: Option<BaselineWriter>,
     key_counts: Vec<u64>,
     rest_keys: BTreeMap<Box<str>, RestKey>,
     resource_sets: Vec<BTreeSet<i32>>,
@@ -145,6 +147,7 @@ impl Output {
             summaries: SummaryWriter::default(),
             filters: ValueFilters::new(options.value_filter_bits),
             item_keys: ItemKeysWriter::new(),
+            baselines: options.has_baselines().then(BaselineWriter::new),
             key_counts: vec![0; chosen.len()],
             rest_keys: BTreeMap::new(),
             resource_sets: Vec::new(),
@@ -154,9 +157,10 @@ impl Output {
         })
     }
 
-    /// Bytes held: the row groups written, resources and scopes.
+    /// Bytes held: the row groups written, resources and scopes, counted durations.
     pub(super) fn bytes(&self) -> u64 {
-        self.writer.inner().len() as u64 + self.resources.bytes + self.scopes.bytes
+        let baselines = self.baselines.as_ref().map_or(0, BaselineWriter::memory_bytes);
+        self.writer.inner().len() as u64 + self.resources.bytes + self.scopes.bytes + baselines as u64
     }
 
     pub(super) fn row_group_count(&self) -> usize {
@@ -234,6 +238,13 @@ impl Output {
             self.summaries.push(TraceId(trace_id), spans);
             self.trace_hashes.push(filter::hash(0, &trace_id));
         }
+        let Some(baselines) = &mut self.baselines else { return };
+        for (row, resource_id) in rows.rows.iter().zip(resource_ids) {
+            let at = row.at as usize;
+            let name = std::str::from_utf8(pass.name(row.at)).unwrap_or_default();
+            let service = services[*resource_id as usize];
+            baselines.push(service, name, pass.kinds[at], pass.starts[at], pass.durations[at]);
+        }
     }
 
     /// The block.
@@ -251,6 +262,7 @@ impl Output {
             keys: write_keys(chosen, &self.key_counts, &self.rest_keys),
             resource_sets: write_resource_sets(&self.resource_sets),
             item_keys: self.item_keys.finish(),
+            baselines: self.baselines.map(BaselineWriter::finish),
             trace_filter: trace_filter_bytes,
             resources: write_all(&self.resources.all),
             scopes: write_all(&self.scopes.all),

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt as _};
+use spanlake_model::TimeRange;
 
 use super::Block;
+use crate::baselines::Baselines;
 use crate::damage::check_crc;
 use crate::filter::Filter;
 use crate::item_keys::{self, ItemKeys};
@@ -23,6 +25,8 @@ pub struct SearchIndex {
     /// For each row group its resource numbers, ascending.
     pub(crate) resource_sets: Vec<Vec<u32>>,
     item_keys: ItemKeys,
+    /// The section as it is stored: it takes less memory than what it tells.
+    baselines: Option<Box<[u8]>>,
 }
 
 /// The section of span attribute keys.
@@ -96,8 +100,9 @@ impl SearchIndex {
             Some(bytes) => ItemKeys::read(&bytes, row_group_count)?,
             None => ItemKeys::default(),
         };
+        let baselines = sections.find(Kind::Baselines)?.map(Vec::into_boxed_slice);
         let summaries = Summaries::read(&sections.get(Kind::Summaries)?)?;
-        Ok(Self { summaries, value_filters, keys, residual_keys, resource_sets, item_keys })
+        Ok(Self { summaries, value_filters, keys, residual_keys, resource_sets, item_keys, baselines })
     }
 
     /// A summary for each trace of the block, ordered by trace id.
@@ -151,13 +156,33 @@ impl SearchIndex {
         self.item_keys.may_have_event_name(name, row_group)
     }
 
+    /// Bytes that say how long operations took; [`SearchIndex::baselines`] takes up to eight times as many. None: the block does not
+    /// tell.
+    pub fn baseline_bytes(&self) -> Option<usize> {
+        self.baselines.as_ref().map(|bytes| bytes.len())
+    }
+
+    /// How long the spans of wanted operations took that start in the range, or in slots of time that lie in it in part. None: the
+    /// block does not tell. `is_wanted` is given service, name and kind. Takes time in proportion to what the block tells of all.
+    ///
+    /// # Errors
+    /// [`Damage`] if the section is not what was written.
+    pub fn baselines(
+        &self,
+        range: TimeRange,
+        is_wanted: impl FnMut(Option<&str>, &str, i32) -> bool,
+    ) -> Result<Option<Baselines>, Damage> {
+        self.baselines.as_ref().map(|bytes| Baselines::read(bytes, range, is_wanted)).transpose()
+    }
+
     /// Memory held, in bytes, estimated from above.
     pub fn memory_bytes(&self) -> usize {
         let filters: usize = self.value_filters.iter().map(Filter::memory_bytes).sum();
         let sets: usize = self.resource_sets.iter().map(|set| 4 * set.len() + 24).sum();
         let keys: usize = self.keys.iter().map(|(column, _)| column.key.len() + 48).sum();
         let residual: usize = self.residual_keys.iter().map(|(key, groups)| key.len() + 4 * groups.len() + 64).sum();
-        filters + sets + keys + residual + self.item_keys.memory_bytes() + self.summaries.memory_bytes()
+        let baselines = self.baselines.as_ref().map_or(0, |bytes| bytes.len());
+        filters + sets + keys + residual + baselines + self.item_keys.memory_bytes() + self.summaries.memory_bytes()
     }
 
     /// Whether a value of the key lies in the residual column of the row group.

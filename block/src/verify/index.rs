@@ -1,15 +1,19 @@
 //! What the search index says of a row group, against the rows: value filters, keys, resource sets, keys of events and links.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, ListArray};
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use spanlake_model::TimeRange;
 use spanlake_otlp::ValueRef;
 
 use super::problem::{Check, Problems};
 use super::rows::{Columns, text_at};
+use crate::baselines::{BaselineWriter, Baselines};
 use crate::read::SearchIndex;
 use crate::schema::{self, AttributeColumn, ValueType};
 use crate::text;
@@ -25,6 +29,9 @@ pub(super) struct Contents {
     /// Of each key outside a column: how many rows have it, by the type of the first value.
     rest_counts: HashMap<String, [u64; ValueType::COUNT]>,
     group: Group,
+    /// `service.name` by number of the resource.
+    services: Vec<Option<Arc<str>>>,
+    baselines: BaselineWriter,
 }
 
 /// What a row group has.
@@ -38,7 +45,7 @@ struct Group {
 }
 
 impl Contents {
-    pub(super) fn new(columns: &[AttributeColumn]) -> Self {
+    pub(super) fn new(columns: &[AttributeColumn], services: Vec<Option<Arc<str>>>) -> Self {
         let seed = |column: &AttributeColumn| value_hash::seed(value_hash::SPAN, &column.key, column.value_type);
         Self {
             column_seeds: columns.iter().map(seed).collect(),
@@ -47,6 +54,8 @@ impl Contents {
             name_seed: value_hash::seed(value_hash::INTRINSIC, schema::NAME, ValueType::String),
             rest_counts: HashMap::new(),
             group: Group::default(),
+            services,
+            baselines: BaselineWriter::new(),
         }
     }
 
@@ -75,7 +84,13 @@ impl Contents {
             if row == 0 || columns.names.value(row - 1) != name {
                 probe(row, schema::NAME, self.name_seed, ValueRef::String(name));
             }
-            self.group.resources.insert(columns.resource_ids.value(row) as u32);
+            let resource = columns.resource_ids.value(row) as u32;
+            self.group.resources.insert(resource);
+            if search.baseline_bytes().is_some() {
+                let service = self.services.get(resource as usize).and_then(Option::as_deref);
+                let (start, duration) = (columns.starts.value(row), columns.durations.value(row));
+                self.baselines.push(service, name, columns.kinds.value(row), start, duration);
+            }
         }
         for (index, (column, array)) in self.columns.iter().zip(columns.attributes).enumerate() {
             let seed = self.column_seeds[index];
@@ -162,8 +177,11 @@ impl Contents {
         self.group = Group::default();
     }
 
-    /// All row groups were read: holds the counts of keys against those that are told.
+    /// All row groups were read: holds the counts of keys and of durations against those that are told.
     pub(super) fn end(self, search: &SearchIndex, problems: &mut Problems) {
+        if search.baseline_bytes().is_some() {
+            compare_baselines(&self.baselines.finish(), search, problems);
+        }
         let mut counted: HashMap<(String, u8), u64> = HashMap::new();
         for (key, counts) in self.rest_counts {
             for (number, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
@@ -183,6 +201,34 @@ impl Contents {
             problems.push(Check::Keys, place, format_args!("{count} spans"), format_args!("no such key"));
         }
     }
+}
+
+/// What the rows say of durations, as a section, and what is told must be the same.
+fn compare_baselines(of_rows: &[u8], search: &SearchIndex, problems: &mut Problems) {
+    let place = format_args!("search index");
+    let expected = Baselines::read(of_rows, TimeRange::ALL, |_, _, _| true).unwrap_or_default();
+    let found = match search.baselines(TimeRange::ALL, |_, _, _| true) {
+        Ok(found) => found.unwrap_or_default(),
+        Err(damage) => {
+            let expected = format_args!("a section of durations");
+            return problems.push(Check::Baselines, place, expected, format_args!("{damage}"));
+        }
+    };
+    if expected == found {
+        return;
+    }
+    let (of_rows, told) = (&expected.operations, &found.operations);
+    let same = of_rows.iter().zip(told).take_while(|(of_rows, told)| of_rows == told).count();
+    let describe = |all: &Baselines, at: usize| match all.operations.get(at) {
+        Some(one) => {
+            let counts = one.slots.iter().flat_map(|slot| &slot.counts);
+            let spans = counts.fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+            format!("operation {at} {:?}, {spans} spans in {} slots", one.name, one.slots.len())
+        }
+        None => format!("{} operations, {} spans left out", all.operations.len(), all.left_out),
+    };
+    let [expected, found] = [&expected, &found].map(|all| describe(all, same));
+    problems.push(Check::Baselines, place, format_args!("{expected}"), format_args!("{found}, or other durations"));
 }
 
 /// Names that rows have and names that are told of must be the same.

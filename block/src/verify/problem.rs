@@ -39,6 +39,8 @@ pub enum Check {
     ResourceSets,
     /// Which keys and names the events and links of a row group have.
     ItemKeys,
+    /// How long operations took.
+    Baselines,
     /// Events and links are as many as is counted.
     Items,
     /// The texts of resources and scopes lie on the first row of each.
@@ -47,7 +49,7 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order in which they are made.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::TailChecksum,
         Self::Tail,
         Self::SearchChecksum,
@@ -65,6 +67,7 @@ impl Check {
         Self::Keys,
         Self::ResourceSets,
         Self::ItemKeys,
+        Self::Baselines,
         Self::Items,
         Self::Origins,
     ];
@@ -89,6 +92,7 @@ impl Check {
             Self::Keys => "keys",
             Self::ResourceSets => "resource sets",
             Self::ItemKeys => "item keys",
+            Self::Baselines => "baselines",
             Self::Items => "events and links",
             Self::Origins => "resource and scope texts",
         }

@@ -141,10 +141,12 @@ impl Parts {
         let search = cut(&written.bytes, block.search_range());
         let sections = |part, magic, bytes: &Bytes, kinds: &[Kind]| -> Vec<(Kind, Vec<u8>)> {
             let sections = Sections::open(part, magic, bytes).expect("just written");
-            kinds.iter().map(|kind| (*kind, sections.get(*kind).expect("just written"))).collect()
+            let there = kinds.iter().filter_map(|kind| Some((*kind, sections.find(*kind).expect("just written")?)));
+            there.collect()
         };
         let search_kinds =
-            [Kind::Summaries, Kind::ValueFilters, Kind::Keys, Kind::ResourceSets, Kind::ItemKeys].as_slice();
+            [Kind::Summaries, Kind::ValueFilters, Kind::Keys, Kind::ResourceSets, Kind::ItemKeys, Kind::Baselines]
+                .as_slice();
         let tail_kinds =
             [Kind::Directory, Kind::TraceFilter, Kind::Resources, Kind::Scopes, Kind::AttributeColumns].as_slice();
         Self {
@@ -233,8 +235,11 @@ impl Parts {
 
 /// The block with one thing changed fails just these checks.
 fn check(what: &str, expect: &[Check], edit: impl FnOnce(&mut Parts)) {
-    let sound = sample();
-    let mut parts = Parts::of(&sound);
+    check_of(&sample(), what, expect, edit);
+}
+
+fn check_of(sound: &Written, what: &str, expect: &[Check], edit: impl FnOnce(&mut Parts)) {
+    let mut parts = Parts::of(sound);
     edit(&mut parts);
     let changed = parts.written(&sound.meta);
     let verified = verify(&changed.meta, &changed.bytes);
@@ -506,6 +511,21 @@ fn keys_that_rows_do_not_have_are_named() {
     }
 }
 
+#[test]
+fn durations_that_rows_do_not_have_are_named() {
+    let sound = written(&request(), &WriteOptions { level: 1, ..options() }).expect("there are spans");
+    let check = |what, edit: fn(&mut Parts)| check_of(&sound, what, &[Check::Baselines], edit);
+    check_of(&sound, "nothing", &[], |_| {});
+    check("a count more", |parts| *parts.section(Kind::Baselines).last_mut().expect("it has counts") += 1);
+    check("spans left out", |parts| parts.section(Kind::Baselines)[0] = 1);
+    check("another service", |parts| {
+        let section = parts.section(Kind::Baselines);
+        let at = section.windows(5).position(|bytes| bytes == b"front").expect("a service");
+        section[at] = b'F';
+    });
+    check("no section", |parts| parts.section(Kind::Baselines).truncate(9));
+}
+
 /// Filters that rule nothing out.
 fn full_filters(section: &[u8]) -> Vec<u8> {
     let mut reader = crate::section::Reader::new("value filters", section);
@@ -565,7 +585,12 @@ proptest! {
         let resource_spans = request.into_iter().flat_map(|request| request.resource_spans).collect();
         let request = ExportTraceServiceRequest { resource_spans };
         let options = WriteOptions {
-            row_group_rows, max_attribute_columns: columns, min_values: 1, page_rows: 3, ..WriteOptions::default()
+            level: 1,
+            row_group_rows,
+            max_attribute_columns: columns,
+            min_values: 1,
+            page_rows: 3,
+            ..WriteOptions::default()
         };
         let Some(sound) = written(&request, &options) else { return Ok(()) };
         let verified = verify(&sound.meta, &sound.bytes);

@@ -57,6 +57,7 @@ pub(crate) struct Indexes {
     pub(crate) keys: Vec<u8>,
     pub(crate) resource_sets: Vec<u8>,
     pub(crate) item_keys: Vec<u8>,
+    pub(crate) baselines: Option<Vec<u8>>,
     pub(crate) trace_filter: Vec<u8>,
     pub(crate) resources: Vec<u8>,
     pub(crate) scopes: Vec<u8>,
@@ -69,13 +70,14 @@ pub(crate) struct Indexes {
 /// [`WriteError::Index`] or [`WriteError::Encode`]; neither is brought about by any input.
 pub(crate) fn finish(mut writer: SerializedFileWriter<Vec<u8>>, indexes: Indexes) -> Result<Written, WriteError> {
     writer.flush()?;
-    let search_sections = [
+    let mut search_sections = vec![
         (Kind::Summaries, indexes.summaries),
         (Kind::ValueFilters, indexes.value_filters),
         (Kind::Keys, indexes.keys),
         (Kind::ResourceSets, indexes.resource_sets),
         (Kind::ItemKeys, indexes.item_keys),
     ];
+    search_sections.extend(indexes.baselines.map(|bytes| (Kind::Baselines, bytes)));
     let mut index_bytes = Vec::new();
     let search = write_sections(SEARCH_MAGIC, &search_sections, &mut index_bytes)?;
     let directory = Directory { search_crc32c: crc32c::crc32c(&search), row_groups: indexes.row_groups };

@@ -23,6 +23,7 @@ use spanlake_otlp::Batch;
 
 pub use options::WriteOptions;
 
+use crate::baselines::BaselineWriter;
 use crate::filter::{self, Filter};
 use crate::item_keys::ItemKeysWriter;
 use crate::schema::{self, AttributeColumn};
@@ -166,6 +167,7 @@ pub fn write_block(batches: &[Batch], options: &WriteOptions) -> Result<Written,
         keys: keys::write_keys(&split, &row_groups),
         resource_sets: keys::write_resource_sets(&rows, origins.resource_count(), &row_groups),
         item_keys: item_keys.finish(),
+        baselines: options.has_baselines().then(|| baselines(&rows, &origins)),
         trace_filter: trace_filter(&rows, &order, options.trace_filter_bits),
         resources: origins.write_resources(),
         scopes: origins.write_scopes(),
@@ -191,6 +193,16 @@ fn summaries(rows: &Rows<'_>, order: &Order, origins: &Origins<'_>) -> Vec<u8> {
         summaries.push(TraceId(rows.trace_ids[*start as usize]), spans);
     }
     summaries.finish()
+}
+
+fn baselines(rows: &Rows<'_>, origins: &Origins<'_>) -> Vec<u8> {
+    let services = origins.services();
+    let mut baselines = BaselineWriter::new();
+    for row in 0..rows.starts.len() {
+        let service = services[rows.resource_ids[row] as usize];
+        baselines.push(service, rows.names[row], rows.kinds[row], rows.starts[row], rows.durations[row]);
+    }
+    baselines.finish()
 }
 
 fn trace_filter(rows: &Rows<'_>, order: &Order, bits: usize) -> Vec<u8> {

@@ -55,6 +55,12 @@ impl Default for WriteOptions {
 const DICTIONARY_PAGE_BYTES: usize = 256 * 1024;
 
 impl WriteOptions {
+    /// Whether the block tells how long operations took. What lies at level 0 is merged within minutes, and is written while somebody
+    /// waits.
+    pub(crate) fn has_baselines(&self) -> bool {
+        self.level > 0
+    }
+
     /// Whether so many values in so many rows are enough for a column of their own.
     pub(crate) fn is_frequent(&self, count: u64, row_count: u64) -> bool {
         count >= self.min_values as u64 && count.saturating_mul(self.min_density as u64) >= row_count

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use spanlake_block::{Block, BlockMeta, Condition, Damage, Field, Literal, Op, Scope, SpanRow, WriteOptions, Written};
-use spanlake_model::TraceId;
+use spanlake_model::{TimeRange, TraceId};
 
 use crate::{all_rows, small_options, write};
 
@@ -38,7 +38,8 @@ fn sample(spans: u64, options: &WriteOptions) -> Written {
     write(&[ExportTraceServiceRequest { resource_spans: vec![resource_spans] }], options).expect("there are spans")
 }
 
-/// What a reader would answer from these bytes: all rows, all traces by id, a scan, every summary, and what events have.
+/// What a reader would answer from these bytes: all rows, all traces by id, a scan, every summary, what events have and how long
+/// operations took.
 type Answer = (Vec<SpanRow>, Vec<SpanRow>, Vec<u32>, usize, Vec<String>);
 
 fn answer(meta: &BlockMeta, object: &Bytes) -> Result<Answer, Damage> {
@@ -70,13 +71,14 @@ fn answer(meta: &BlockMeta, object: &Bytes) -> Result<Answer, Damage> {
     }
     let keys = search.event_keys().into_iter().flatten();
     let names = (0..block.row_group_count()).filter_map(|group| search.event_names(group)).flatten();
-    let of_events = keys.chain(names).map(str::to_owned).collect();
-    Ok((rows, by_id, matches, search.summaries().len(), of_events))
+    let baselines = search.baselines(TimeRange::ALL, |_, _, _| true)?;
+    let told = keys.chain(names).map(str::to_owned).chain([format!("{baselines:?}")]).collect();
+    Ok((rows, by_id, matches, search.summaries().len(), told))
 }
 
 #[test]
 fn no_bit_flip_gives_a_wrong_answer() {
-    let written = sample(300, &small_options(64, 10));
+    let written = sample(300, &WriteOptions { level: 1, ..small_options(64, 10) });
     let truth = answer(&written.meta, &written.bytes).expect("the block is sound");
     let mut random = StdRng::seed_from_u64(0x5eed);
     let (mut named, mut harmless) = (0, 0);
@@ -101,7 +103,7 @@ fn no_bit_flip_gives_a_wrong_answer() {
 /// What only a writer gone wrong could store: the fuzz target `block_reader` looks deeper.
 #[test]
 fn a_flip_in_the_tail_under_a_right_checksum_is_no_panic() {
-    let written = sample(300, &small_options(64, 10));
+    let written = sample(300, &WriteOptions { level: 1, ..small_options(64, 10) });
     let tail_offset = written.meta.tail_offset as usize;
     let mut random = StdRng::seed_from_u64(0x7a11);
     let (mut named, mut unnoticed) = (0, 0);
@@ -121,7 +123,7 @@ fn a_flip_in_the_tail_under_a_right_checksum_is_no_panic() {
 
 #[test]
 fn a_truncated_object_is_named() {
-    let written = sample(300, &small_options(64, 10));
+    let written = sample(300, &WriteOptions { level: 1, ..small_options(64, 10) });
     for len in (0..written.bytes.len()).step_by(37) {
         let error = answer(&written.meta, &written.bytes.slice(..len)).expect_err("bytes are missing");
         assert!(error.to_string().starts_with("the block is damaged: "), "{error}");
@@ -139,7 +141,7 @@ fn a_newer_version_is_refused_by_name() {
 
 #[test]
 fn the_same_spans_give_the_same_bytes() {
-    let options = WriteOptions::default();
+    let options = WriteOptions { level: 1, ..WriteOptions::default() };
     assert_eq!(sample(300, &options).bytes, sample(300, &options).bytes);
     assert_eq!(all_rows(&sample(300, &options)).len(), 300);
 }

@@ -12,12 +12,12 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use spanlake_block::{Block, BlockMeta, FORMAT_VERSION, SearchIndex, SpanRow, WriteOptions, Written};
-use spanlake_model::TraceId;
+use spanlake_model::{TimeRange, TraceId};
 
 use crate::{as_request, comparable, small_options, write};
 
 /// The ids of the golden blocks, sorted; the last one is of the present writer.
-const GOLDEN: [&str; 2] = ["golden-v1", "golden-v1-item-keys"];
+const GOLDEN: [&str; 3] = ["golden-v1", "golden-v1-item-keys", "golden-v1-operations"];
 
 fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
@@ -154,7 +154,7 @@ fn golden_dir() -> PathBuf {
 }
 
 fn golden_write() -> Written {
-    let options = WriteOptions { max_attribute_columns: 6, ..small_options(5, 6) };
+    let options = WriteOptions { level: 1, max_attribute_columns: 6, ..small_options(5, 6) };
     write(&[golden_request()], &options).expect("there are spans")
 }
 
@@ -190,7 +190,9 @@ fn every_released_version_is_read() {
         let object = Bytes::from(fs::read(&path).expect("golden files can be read"));
         let rows = read_all(&meta, &object);
         assert_eq!(comparable(&[as_request(&rows)]), expect, "{name}");
-        check_item_keys(&open_search(&meta, &object), id != "golden-v1");
+        let search = open_search(&meta, &object);
+        check_item_keys(&search, id != "golden-v1");
+        check_baselines(&search, !["golden-v1", "golden-v1-item-keys"].contains(&id));
         ids.push(id.to_owned());
         versions.push(meta.format_version);
     }
@@ -230,10 +232,28 @@ fn check_item_keys(search: &SearchIndex, is_known: bool) {
     assert_eq!(search.may_have_event_name("exception", 1), !is_known);
 }
 
+/// A block without the section does not tell how long operations took.
+fn check_baselines(search: &SearchIndex, is_known: bool) {
+    let told = search.baselines(TimeRange::ALL, |_, _, _| true).expect("golden blocks are sound");
+    assert_eq!(told.is_some(), is_known);
+    let Some(told) = told else { return };
+    let counts = told.operations.iter().flat_map(|one| &one.slots).flat_map(|slot| &slot.counts);
+    let spans: u64 = counts.map(|(_, count)| count).sum();
+    let rows: u64 = search.summaries().iter().map(|trace| u64::from(trace.span_count)).sum();
+    assert_eq!((spans, told.left_out), (rows, 0));
+    let durations = golden_request().resource_spans.into_iter().flat_map(|of| of.scope_spans).flat_map(|of| of.spans);
+    let longest = durations.map(|span| span.end_time_unix_nano.wrapping_sub(span.start_time_unix_nano) as i64).max();
+    let told = told.operations.iter().flat_map(|one| &one.slots).filter_map(|slot| slot.counts.last()).max();
+    let (longest, told) = (longest.expect("there are spans") as u64, told.expect("there are spans").0);
+    assert!(longest.abs_diff(told) <= longest / 32, "{told}, not {longest}");
+}
+
 #[test]
 fn the_present_writer_agrees_with_the_golden_request() {
     let written = golden_write();
     let rows = read_all(&written.meta, &written.bytes);
     assert_eq!(comparable(&[as_request(&rows)]), comparable(&[golden_request()]));
-    check_item_keys(&open_search(&written.meta, &written.bytes), true);
+    let search = open_search(&written.meta, &written.bytes);
+    check_item_keys(&search, true);
+    check_baselines(&search, true);
 }

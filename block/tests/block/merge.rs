@@ -13,7 +13,7 @@ use spanlake_block::{
     AttributeColumn, Block, Merge, MergeEnd, MergeError, MergeInput, MergeOptions, Problem, SearchIndex, Verifier,
     WriteOptions, Written,
 };
-use spanlake_model::TraceId;
+use spanlake_model::{TimeRange, TraceId};
 use spanlake_otlp::arbitrary;
 
 use crate::{all_rows, as_request, comparable, fetch, open, small_options, write};
@@ -74,7 +74,10 @@ fn facts(written: &Written) -> impl PartialEq + std::fmt::Debug + use<> {
     let keys: BTreeMap<AttributeColumn, u64> = search.keys().iter().cloned().collect();
     let event_keys: Vec<String> = search.event_keys().into_iter().flatten().map(str::to_owned).collect();
     let link_keys: Vec<String> = search.link_keys().into_iter().flatten().map(str::to_owned).collect();
-    (summaries, services, keys, event_keys, link_keys, written.meta.span_count, written.meta.trace_count)
+    let baselines = search.baselines(TimeRange::ALL, |_, _, _| true).expect("just written");
+    assert_eq!(baselines.is_some(), written.meta.level > 0);
+    let counts = (written.meta.span_count, written.meta.trace_count);
+    (summaries, services, keys, event_keys, link_keys, baselines, counts)
 }
 
 proptest! {
@@ -89,7 +92,7 @@ proptest! {
         pass_rows in 1_usize..20,
         twice in any::<bool>(),
     ) {
-        let small = small_options(row_group_rows, columns);
+        let small = WriteOptions { level: 1, ..small_options(row_group_rows, columns) };
         let mut blocks: Vec<Written> = requests.iter().enumerate().filter_map(|(i, request)| {
             write(std::slice::from_ref(request), &small_options(1 + (row_group_rows + i) % 7, (columns + i) % 6))
         }).collect();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, ScalarBuffer};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use spanlake_analysis::Kind as SpanKind;
 use spanlake_block::{AttributeValue, Block, Damage, RowField, RowValues, SearchIndex};
 use spanlake_catalog::BlockRef;
 use spanlake_model::TraceId;
@@ -419,7 +420,7 @@ fn assemble_trace(
         let node = |at: &At| Node {
             id: chunk(at).span_ids[at.row as usize],
             parent_id: parent_id(at),
-            kind: chunk(at).kinds[at.row as usize],
+            kind: SpanKind::from_otlp(i32::try_from(chunk(at).kinds[at.row as usize]).unwrap_or(0)),
         };
         Tree::new(&rows.iter().map(node).collect::<Vec<_>>())
     } else {

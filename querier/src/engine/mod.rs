@@ -10,7 +10,9 @@ mod column;
 mod compile;
 mod eval;
 pub(crate) mod explain;
+pub(crate) mod explore;
 pub(crate) mod metrics;
+mod pass;
 mod pipeline;
 mod plan;
 mod prune;
@@ -19,6 +21,7 @@ mod request;
 mod scalar;
 mod scan;
 pub(crate) mod search;
+mod selection;
 pub(crate) mod tags;
 mod tree;
 

@@ -1,23 +1,7 @@
-//! The structure of a trace: parents, cycles cut, nested-set numbers. Pure; linear in spans but for hashing.
+//! The structure of a trace: parents as the analysis finds them, and nested-set numbers. Pure; linear in spans but for hashing.
 
-use std::collections::HashMap;
-
-/// No span.
-pub(super) const NONE: u32 = u32::MAX;
-
-/// A span as its trace's structure sees it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Node {
-    pub(super) id: u64,
-    /// Zero when it names none.
-    pub(super) parent_id: u64,
-    /// As OTLP numbers it.
-    pub(super) kind: i64,
-}
-
-/// Kinds that matter to shared ids.
-const SERVER: i64 = 2;
-const CLIENT: i64 = 3;
+use spanlake_analysis::Parents;
+pub(super) use spanlake_analysis::{NONE, Node};
 
 /// Spans are numbered in span order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,20 +15,11 @@ pub(super) struct Tree {
     pub(super) child_count: Vec<u32>,
 }
 
-/// Spans that share an id: the first of all, of kind server, of kind client.
-#[derive(Clone, Copy)]
-struct Sharing {
-    any: u32,
-    server: u32,
-    client: u32,
-}
-
 impl Tree {
     /// The structure of a trace whose spans come in span order.
     pub(super) fn new(nodes: &[Node]) -> Self {
-        let mut parent = parents(nodes);
-        cut_cycles(&mut parent);
         let count = nodes.len();
+        let Parents { parent, .. } = Parents::find(count as u32, |span| nodes[span as usize]);
         let (mut first_child, mut next_sibling) = (vec![NONE; count], vec![NONE; count]);
         let mut child_count = vec![0; count];
         let mut first_root = NONE;
@@ -80,68 +55,21 @@ impl Tree {
     }
 }
 
-fn parents(nodes: &[Node]) -> Vec<u32> {
-    let mut by_id: HashMap<u64, Sharing, foldhash::fast::RandomState> =
-        HashMap::with_capacity_and_hasher(nodes.len(), foldhash::fast::RandomState::default());
-    for (at, node) in nodes.iter().enumerate() {
-        let at = at as u32;
-        let sharing = by_id.entry(node.id).or_insert(Sharing { any: at, server: NONE, client: NONE });
-        match node.kind {
-            SERVER if sharing.server == NONE => sharing.server = at,
-            CLIENT if sharing.client == NONE => sharing.client = at,
-            _ => {}
-        }
-    }
-    let parent = |node: &Node| {
-        if node.kind == SERVER
-            && let Some(Sharing { client, .. }) = by_id.get(&node.id)
-            && *client != NONE
-        {
-            return *client;
-        }
-        if node.parent_id == 0 || node.parent_id == node.id {
-            return NONE;
-        }
-        match by_id.get(&node.parent_id) {
-            None => NONE,
-            Some(Sharing { any, server: NONE, .. }) => *any,
-            Some(Sharing { server, .. }) => *server,
-        }
-    };
-    nodes.iter().map(parent).collect()
-}
-
-/// Takes the parent from the first span of each cycle.
-fn cut_cycles(parent: &mut [u32]) {
-    const NEW: u32 = 0;
-    // The walk in which a span was met first.
-    let mut met = vec![NEW; parent.len()];
-    for start in 0..parent.len() as u32 {
-        let walk = start + 1;
-        let mut at = start;
-        while at != NONE && met[at as usize] == NEW {
-            met[at as usize] = walk;
-            at = parent[at as usize];
-        }
-        if at == NONE || met[at as usize] != walk {
-            continue;
-        }
-        let (mut first, mut next) = (at, parent[at as usize]);
-        while next != at {
-            first = first.min(next);
-            next = parent[next as usize];
-        }
-        parent[first as usize] = NONE;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use spanlake_analysis::Kind;
+
     use super::*;
 
-    fn check(spans: &[(u64, u64, i64)], parents: &[u32]) -> Tree {
-        let nodes: Vec<Node> =
-            spans.iter().map(|(id, parent_id, kind)| Node { id: *id, parent_id: *parent_id, kind: *kind }).collect();
+    const SERVER: i32 = 2;
+    const CLIENT: i32 = 3;
+
+    fn node(id: u64, parent_id: u64, kind: i32) -> Node {
+        Node { id, parent_id, kind: Kind::from_otlp(kind) }
+    }
+
+    fn check(spans: &[(u64, u64, i32)], parents: &[u32]) -> Tree {
+        let nodes: Vec<Node> = spans.iter().map(|(id, parent_id, kind)| node(*id, *parent_id, *kind)).collect();
         let tree = Tree::new(&nodes);
         assert_eq!(tree.parent, parents, "{spans:?}");
         tree
@@ -173,9 +101,8 @@ mod tests {
 
     #[test]
     fn a_long_chain() {
-        let spans: Vec<(u64, u64, i64)> = (1..=200_000).map(|id| (id, id - 1, 1)).collect();
-        let nodes: Vec<Node> =
-            spans.iter().map(|(id, parent_id, kind)| Node { id: *id, parent_id: *parent_id, kind: *kind }).collect();
+        let spans: Vec<(u64, u64, i32)> = (1..=200_000).map(|id| (id, id - 1, 1)).collect();
+        let nodes: Vec<Node> = spans.iter().map(|(id, parent_id, kind)| node(*id, *parent_id, *kind)).collect();
         let tree = Tree::new(&nodes);
         assert_eq!((tree.left[199_999], tree.right[0]), (200_000, 400_000));
     }

@@ -1,6 +1,7 @@
 //! Searches whose results are sent on while they run. It knows nothing of the form in which they are sent.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::engine::{SearchEvent, Stats, TraceqlSearch};
 use crate::error::Error;
 use crate::querier::Querier;
+use crate::querier::watched::CURRENT;
 use crate::search::FoundTrace;
 
 /// Results that wait for a slow reader; with more of them the search waits.
@@ -40,7 +42,12 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (sender, mut receiver) = mpsc::channel(QUEUE);
-    let running = AbortOnDropHandle::new(tokio::spawn(work(sender)));
+    let work = work(sender);
+    // What it looks into counts for the query that is watched.
+    let running = AbortOnDropHandle::new(match CURRENT.try_with(Arc::clone) {
+        Ok(effort) => tokio::spawn(CURRENT.scope(effort, work)),
+        Err(_) => tokio::spawn(work),
+    });
     stream::poll_fn(move |cx: &mut Context<'_>| {
         let _held = &running;
         receiver.poll_recv(cx)
@@ -103,8 +110,6 @@ async fn forward(mut told: mpsc::Receiver<SearchEvent>, out: &mpsc::Sender<Resul
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use futures::StreamExt as _;
     use tokio::sync::Semaphore;
 

@@ -3,19 +3,24 @@
 
 mod check;
 mod delete;
+pub(crate) mod describe;
 mod explain;
-mod openapi;
+mod explore;
+pub(crate) mod openapi;
+pub(crate) mod queries;
 mod search;
+mod tail;
+mod trace;
 
 use axum::Router;
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 
 use crate::querier::Querier;
 
 /// Media type of a stream of JSON lines.
 pub(crate) const NDJSON: &str = "application/x-ndjson";
 
-/// The routes. `openapi.json` describes each of them.
+/// The routes. [`openapi`] describes each of them.
 pub(crate) fn routes() -> Router<Querier> {
     Router::new()
         .route("/api/v1/search", any(search::search))
@@ -23,5 +28,17 @@ pub(crate) fn routes() -> Router<Querier> {
         .route("/api/v1/traces/delete", post(delete::selected))
         .route("/api/v1/query/check", any(check::check))
         .route("/api/v1/query/explain", any(explain::explain))
-        .route("/api/v1/openapi.json", any(openapi::document))
+        .route("/api/v1/services", get(explore::services))
+        .route("/api/v1/operations", get(explore::operations))
+        .route("/api/v1/explore/heatmap", get(explore::heatmap))
+        .route("/api/v1/explore/breakdown", post(explore::breakdown))
+        .route("/api/v1/map", get(explore::map))
+        .route("/api/v1/operations/baseline", get(explore::baseline))
+        .route("/api/v1/query/why", get(explore::why))
+        .route("/api/v1/tail", get(tail::tail))
+        .route("/api/v1/queries", get(queries::list))
+        .route("/api/v1/queries/{id}", axum::routing::delete(queries::end))
+        .route("/api/v1/tenants", get(explore::tenant_names))
+        .route("/api/v1/openapi.json", any(openapi::answer))
+        .merge(trace::routes())
 }

@@ -3,6 +3,7 @@
 //! Text becomes a request to the engine, or a time hint. Requests over gRPC, which come typed, pass the same checks. Nothing
 //! here does work or knows of blocks.
 
+mod explore;
 mod metrics;
 mod search;
 mod tags;
@@ -13,6 +14,7 @@ use spanlake_traceql::limits::MAX_TEXT_BYTES;
 
 use super::clock::{self, Point};
 
+pub(crate) use explore::BreakdownAsked;
 pub(crate) use search::{Search, SearchAsked, traceql_search};
 pub(crate) use tags::{MAX_TAG_BYTES, Names, NamesAsked, Values, identifiers, tag_name_in_path};
 

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::querier::Querier;
 
 /// The header (over gRPC the metadata) that names the tenant, or several joined by `|`.
-const TENANT_HEADER: &str = "x-scope-orgid";
+pub(crate) const TENANT_HEADER: &str = "x-scope-orgid";
 /// Most tenants of one query.
 const MAX_TENANTS: usize = 64;
 /// From this many spans, traces or samples on, writing the answer is worth another thread.
@@ -103,11 +103,11 @@ pub(crate) async fn encoded<M: Message + 'static>(
 }
 
 /// Does the work of writing here, or on a thread for it when it is much.
-pub(crate) async fn written(
+pub(crate) async fn written<T: Send + 'static>(
     querier: &Querier,
     item_count: u64,
-    work: impl FnOnce() -> Vec<u8> + Send + 'static,
-) -> Result<Vec<u8>, Error> {
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
     if item_count < INLINE_ENCODE_ITEMS { Ok(work()) } else { querier.inner.shared.compute(work).await }
 }
 
@@ -117,13 +117,29 @@ pub(crate) fn tenants(querier: &Querier, headers: &HeaderMap) -> Result<Vec<Tena
         return Ok(vec![Tenant::single()]);
     }
     let absent = || Refusal(StatusCode::UNAUTHORIZED, TenantError::Absent.to_string());
-    let value = headers.get(TENANT_HEADER).filter(|value| !value.is_empty()).ok_or_else(absent)?;
+    let value = headers.get(TENANT_HEADER).filter(|value| !value.is_empty());
+    if value.is_none() && !querier.config().default_tenants.is_empty() {
+        return Ok(querier.config().default_tenants.clone());
+    }
+    let value = value.ok_or_else(absent)?;
     let names = value.to_str().map_err(|_| Refusal::bad("tenant ID has characters that are not ASCII"))?;
     let tenants = Tenant::parse_many(names).map_err(|e| Refusal::bad(e.to_string()))?;
     if tenants.len() > MAX_TENANTS {
         return Err(Refusal::bad(format!("{} tenants are named: at most {MAX_TENANTS} fit a query", tenants.len())));
     }
     Ok(tenants)
+}
+
+/// A page of another site can make a reader's browser send a request, though not read its answer: it may not change anything.
+///
+/// # Errors
+/// 403 for what a browser says comes from another site. Other clients say nothing of it.
+pub(crate) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+        let text = "a page of another site asks for this: only this server's own pages and other programs may";
+        return Err(Refusal(StatusCode::FORBIDDEN, text.to_owned()));
+    }
+    Ok(())
 }
 
 /// The parameters of a request.

@@ -13,18 +13,19 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
+use serde_json::json;
 use spanlake_table::MAX_SQL_BYTES;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::own::openapi::{Document, FAILURES, query, required, shared};
 use super::refusal::Refusal;
 use super::request::{Observed, params, tenants};
 use crate::error::Error;
 use crate::querier::Querier;
 use crate::sql::SqlRows;
 use encode::Encoder;
-#[cfg(test)]
 pub(super) use format::FORMATS;
 use format::Format;
 
@@ -43,6 +44,31 @@ pub(super) async fn answer(
         Ok(begun) => rows(querier, begun, observed),
         Err(refusal) => observed.end(Err(refusal)),
     }
+}
+
+/// Describes the endpoint.
+pub(super) fn describe(document: &mut Document) {
+    let text = json!({ "type": "string" });
+    let names = FORMATS.map(|(name, ..)| name);
+    let media_types = FORMATS.map(|(_, media_type, _)| media_type);
+    let format = json!({ "enum": names, "default": "json" });
+    document.parameter("sqlFormat", query("format", "Wins over Accept.", format));
+    let others = ["tenant", "sqlFormat", "start", "end"].map(shared);
+    document
+        .get("/api/v1/sql", "sqlByUrl", "Ask with SQL in the URL")
+        .parameters([required("q", "SQL.", text.clone())])
+        .parameters(others.clone())
+        .answers_plain("The rows.", &media_types)
+        .fails(FAILURES)
+        .add();
+    document
+        .post("/api/v1/sql", "sql", "Ask with SQL")
+        .parameters([query("q", "SQL, instead of the body.", text.clone())])
+        .parameters(others)
+        .body("text/plain", text)
+        .answers_plain("The rows.", &media_types)
+        .fails(FAILURES)
+        .add();
 }
 
 /// An answer whose first rows are there.

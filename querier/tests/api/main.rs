@@ -2,12 +2,16 @@
 
 mod by_id;
 mod deleted;
+mod explore;
 mod faulty;
 mod grpc;
 mod interleaving;
 mod refusals;
+mod running;
 mod search;
 mod sql;
 mod tags;
+mod trace_analysis;
+mod trace_questions;
 mod traceql_http;
 mod world;

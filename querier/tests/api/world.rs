@@ -143,10 +143,16 @@ impl World {
     }
 
     pub async fn block_of(&self, tenant: &Tenant, spans: &[Stored]) -> BlockRef {
+        self.block_at(0, tenant, spans).await
+    }
+
+    /// Stores the spans as one block of a level, in the place of level 0.
+    pub async fn block_at(&self, level: u8, tenant: &Tenant, spans: &[Stored]) -> BlockRef {
         let bytes = Bytes::from(request(spans).encode_to_vec());
         let batch = spanlake_otlp::index(bytes, &Limits::default()).expect("a good request");
         assert_eq!(batch.spans.len(), spans.len());
-        let written = write_block(&[batch], &WriteOptions::default()).expect("a block");
+        let options = WriteOptions { level, ..WriteOptions::default() };
+        let written = write_block(&[batch], &options).expect("a block");
         self.catalog.publish_l0(tenant, written).await.expect("published")
     }
 
@@ -173,6 +179,15 @@ impl World {
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
         Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+
+    /// Posts bytes.
+    pub async fn post_bytes(&self, path: &str, bytes: Vec<u8>) -> Answer {
+        let request = Request::post(path).body(Body::from(bytes)).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     /// Posts a text and drops the answer with its body unread.

@@ -60,6 +60,11 @@ impl Layout {
         Self { blocks, options, fetches_per_query: rng.random_range(1..=3) }
     }
 
+    /// The level of a block: every other one tells how long operations took.
+    pub fn level(block: usize) -> u8 {
+        (block % 2) as u8
+    }
+
     /// All spans, copies too.
     pub fn stored(&self) -> Vec<StoredSpan> {
         self.blocks.concat()
@@ -71,11 +76,12 @@ impl World {
         let catalog = Catalog::new(Store::memory(), spanlake_catalog::Config::default());
         let config = Config { fetches_per_query: layout.fetches_per_query, ..Config::default() };
         let querier = Querier::new(config, catalog.clone(), &mut Registry::default());
-        for block in layout.blocks.iter().filter(|block| !block.is_empty()) {
+        for (number, block) in layout.blocks.iter().enumerate().filter(|(_, block)| !block.is_empty()) {
             let bytes = Bytes::from(request(block).encode_to_vec());
             let batch = spanlake_otlp::index(bytes, &Limits::default()).expect("a good request");
             assert_eq!(batch.spans.len(), block.len(), "{:?}", batch.rejected);
-            let written = write_block(&[batch], &layout.options).expect("a block");
+            let options = WriteOptions { level: Layout::level(number), ..layout.options.clone() };
+            let written = write_block(&[batch], &options).expect("a block");
             catalog.publish_l0(&Tenant::single(), written).await.expect("published");
         }
         Self { querier }

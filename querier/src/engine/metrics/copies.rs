@@ -21,13 +21,19 @@ const MAX_COMPARED_ROWS: u64 = 8_000_000;
 /// For each block, for each summary, whether its rows are not to be counted straight: the trace has a span id that another block
 /// has of it too, or is deleted. One ranged read for each row
 /// group with a trace that several blocks have.
-pub(super) async fn apart(reads: &Reads<'_>, opened: &[Option<Opened>]) -> Result<Vec<Vec<bool>>, Error> {
+pub(in crate::engine) async fn apart(reads: &Reads<'_>, opened: &[Option<Opened>]) -> Result<Vec<Vec<bool>>, Error> {
     let mut apart = repeated(reads, opened).await?;
     for (apart, of) in apart.iter_mut().zip(opened) {
         let Some(of) = of.as_ref().filter(|of| !of.hidden.is_empty()) else { continue };
         apart.iter_mut().enumerate().for_each(|(ordinal, apart)| *apart |= of.hidden.contains(ordinal));
     }
     Ok(apart)
+}
+
+/// For each block, for each summary, whether other blocks have spans of the trace too. Takes time in proportion to the traces.
+pub(in crate::engine) fn shared(opened: &[Option<Opened>]) -> Vec<Vec<bool>> {
+    let numbered = Numbered::new(opened);
+    numbered.of_blocks.iter().map(|numbers| numbers.iter().map(|number| *number != ALONE).collect()).collect()
 }
 
 /// For each block, for each summary, whether the trace has a span id that another block has of it too.

@@ -17,9 +17,9 @@ pub(super) const MAX_BY: usize = 5;
 
 /// One attribute of `by()`: the places of the fields that may have it, in order.
 #[derive(Debug, Clone)]
-pub(super) struct By {
-    pub(super) name: String,
-    pub(super) places: Vec<usize>,
+pub(in crate::engine) struct By {
+    pub(in crate::engine) name: String,
+    pub(in crate::engine) places: Vec<usize>,
 }
 
 /// What to count, and how.
@@ -52,14 +52,14 @@ pub(super) struct Counted {
 }
 
 /// Values of one attribute as codes.
-pub(super) enum Codes<'a> {
+pub(in crate::engine) enum Codes<'a> {
     Texts { codes: &'a [u32], texts: &'a StringArray },
     Coded { codes: &'a [u32], values: &'a [AttributeValue], unit: Unit },
     Owned { codes: Vec<u32>, values: Vec<Value> },
 }
 
 impl<'a> Codes<'a> {
-    pub(super) fn new(columns: &'a [Option<Column>], by: &By, row_count: usize) -> Self {
+    pub(in crate::engine) fn new(columns: &'a [Option<Column>], by: &By, row_count: usize) -> Self {
         let there = by.places.iter().filter_map(|place| columns.get(*place)?.as_ref());
         let there: Vec<&Column> = there.filter(|column| !is_nil(column)).collect();
         match there.as_slice() {
@@ -101,14 +101,14 @@ impl<'a> Codes<'a> {
         Self::Owned { codes, values }
     }
 
-    pub(super) fn code(&self, row: usize) -> u32 {
+    pub(in crate::engine) fn code(&self, row: usize) -> u32 {
         match self {
             Self::Texts { codes, .. } | Self::Coded { codes, .. } => codes[row],
             Self::Owned { codes, .. } => codes[row],
         }
     }
 
-    pub(super) fn label(&self, code: u32) -> Label {
+    pub(in crate::engine) fn label(&self, code: u32) -> Label {
         if code == NIL {
             return Label(Value::Nil);
         }

@@ -6,8 +6,8 @@
 
 mod buckets;
 mod compare;
-mod copies;
-mod count;
+pub(super) mod copies;
+pub(super) mod count;
 mod rows;
 mod second;
 mod table;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use futures::{StreamExt as _, stream};
-use spanlake_block::{Condition, Damage, Field as BlockField, Literal, Op, Prune, RowField, RowValues};
+use spanlake_block::{Damage, Prune, RowField, RowValues};
 use spanlake_model::TimeRange;
 use spanlake_table::Held;
 
@@ -12,6 +12,7 @@ use super::super::batch::{Opened, block_of};
 use super::super::plan::Plan;
 use super::super::prune::prune;
 use super::super::reading::{ReadRows, Reading};
+use super::super::selection::{in_time, wanted};
 use super::count::{Counted, Counting, Example};
 use super::table::Table;
 use super::{NamedExample, Run};
@@ -91,20 +92,11 @@ impl Run<'_> {
         self.held = held;
         outcome?;
         // Without a filter every trace has matching spans.
-        let wanted = self.wanted(|block, ordinal| {
+        let wanted = wanted(&self.opened, |block, ordinal| {
             self.apart[block][ordinal] && (!has_filter || hits[block].binary_search(&(ordinal as u32)).is_ok())
         });
         self.batches(wanted).await
     }
-}
-
-/// Rows that start in the range, as far as row groups tell.
-fn in_time(range: TimeRange) -> Prune {
-    let bound = |op, nanos: u64| match i64::try_from(nanos) {
-        Ok(nanos) => Prune::Condition(Condition { field: BlockField::StartUnixNanos, op, value: Literal::Int(nanos) }),
-        Err(_) => Prune::Unknown,
-    };
-    Prune::All(vec![bound(Op::Ge, range.start_unix_nanos), bound(Op::Le, range.end_unix_nanos)])
 }
 
 /// Counts the rows of a row group, but for those of traces that are set apart.

@@ -8,9 +8,10 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use spanlake_traceql::{Completion, CompletionKind, ParseError};
 
+use super::openapi::{Document, query};
 use crate::http::params::check_query_bytes;
 use crate::http::refusal::Refusal;
-use crate::http::request::{Format, Observed, answer, params};
+use crate::http::request::{Format, JSON, Observed, answer, params};
 use crate::querier::Querier;
 
 /// `/api/v1/query/check`
@@ -18,6 +19,94 @@ pub(crate) async fn check(State(querier): State<Querier>, uri: Uri) -> Response 
     let observed = Observed::start(&querier, "check");
     let result = checked(&uri).map(|found| answer(Format::Json, found.to_string().into_bytes()));
     observed.end(result)
+}
+
+/// Describes the endpoint.
+pub(crate) fn describe(document: &mut Document) {
+    let text = json!({ "type": "string" });
+    let number = json!({ "type": "integer" });
+    let kinds = [
+        "attributes",
+        "values",
+        "intrinsics",
+        "operators",
+        "aggregates",
+        "metricsFunctions",
+        "pipelineStages",
+        "hints",
+        "keywords",
+    ];
+    let error = json!({
+        "type": "object",
+        "properties": {
+            "message": text,
+            "text": { "type": "string", "description": "Place, message and hint in one sentence." },
+            "line": { "type": "integer", "description": "From 1." },
+            "column": { "type": "integer", "description": "From 1, in characters." },
+            "offset": { "type": "integer", "description": "In bytes." },
+            "length": { "type": "integer", "description": "Of the wrong part, in bytes." },
+            "expected": { "type": "array", "items": text },
+            "hint": text,
+        },
+        "required": ["message", "text", "line", "column", "offset", "length", "expected"],
+    });
+    let fitting = json!({
+        "type": "object",
+        "properties": {
+            "kind": { "enum": kinds },
+            "scope": text,
+            "ofParent": { "type": "boolean" },
+            "field": text,
+        },
+        "required": ["kind"],
+    });
+    let completion = json!({
+        "type": "object",
+        "description": "What could stand at the cursor.",
+        "properties": {
+            "start": { "type": "integer", "description": "First byte that a candidate replaces." },
+            "end": { "type": "integer", "description": "The byte behind the last one." },
+            "prefix": { "type": "string", "description": "What is typed already." },
+            "kinds": {
+                "type": "array",
+                "description": "What fits: names of attributes (of a scope), values of a field, or words that are among \
+                    the candidates.",
+                "items": fitting,
+            },
+            "candidates": { "type": "array", "items": text },
+        },
+    });
+    let check = json!({
+        "type": "object",
+        "properties": {
+            "valid": { "type": "boolean" },
+            "kind": {
+                "enum": ["search", "metrics"],
+                "description": "What kind of query it is; absent for one that is not valid.",
+            },
+            "canonical": {
+                "type": "string",
+                "description": "The query in its canonical form; absent for one that is not valid.",
+            },
+            "errors": { "type": "array", "items": error },
+            "completion": completion,
+        },
+        "required": ["valid", "errors"],
+    });
+    let check = document.schema("Check", check);
+    let cursor = "Position in bytes of UTF-8; with it the answer has `completion`.";
+    let summary = "Check a TraceQL query: errors with places, canonical text, what could stand at the cursor";
+    let mut at_least_zero = number;
+    at_least_zero["minimum"] = json!(0);
+    document
+        .get("/api/v1/query/check", "checkQuery", summary)
+        .parameters([
+            query("q", "The query; may be empty or unfinished.", text),
+            query("cursor", cursor, at_least_zero),
+        ])
+        .answers_as("200", "What is right and wrong with it.", JSON, check)
+        .fails(&["400"])
+        .add();
 }
 
 fn checked(uri: &Uri) -> Result<Value, Refusal> {

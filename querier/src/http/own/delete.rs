@@ -7,9 +7,10 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use spanlake_model::{Tenant, TraceId};
 
+use super::openapi::{Document, FAILURES, integer, query, required, shared};
 use crate::http::params::{Params, SearchAsked, check_query_bytes, traceql_search};
 use crate::http::refusal::Refusal;
-use crate::http::request::{Format, Observed, answer, now_unix_nanos, params, tenants};
+use crate::http::request::{Format, JSON, Observed, answer, now_unix_nanos, params, refuse_other_sites, tenants};
 use crate::querier::Querier;
 
 /// Traces that one query deletes when it does not say how many it may, and most that it may. The catalog keeps at most as many
@@ -29,6 +30,61 @@ pub(crate) async fn one(
     let observed = Observed::start(&querier, "delete_trace");
     let result = delete_one(&querier, &id, &uri, &headers).await;
     observed.end(result)
+}
+
+/// Describes the endpoints.
+pub(crate) fn describe(document: &mut Document) {
+    let text = json!({ "type": "string" });
+    let reason = json!({ "type": "string", "maxLength": MAX_REASON_BYTES });
+    document.parameter("reason", query("reason", "Why, for the audit; at most 500 bytes.", reason));
+    let sequence = "The manifest since which they are gone; absent when nothing was deleted.";
+    let audit_key = "The object that says who asked; absent when nothing was deleted.";
+    let deleted = json!({
+        "type": "object",
+        "required": ["traceIds", "newlyDeleted"],
+        "properties": {
+            "traceIds": { "type": "array", "items": text },
+            "newlyDeleted": { "type": "integer", "description": "How many were not deleted before." },
+            "dryRun": { "type": "boolean", "description": "Of deletions by query." },
+            "manifestSequence": { "type": "integer", "description": sequence },
+            "auditKey": { "type": "string", "description": audit_key },
+        },
+    });
+    let deleted = document.schema("Deleted", deleted);
+    let hidden = "The traces are hidden; what is stored of them goes later.";
+    document
+        .operation("delete", "/api/v1/traces/{id}", "deleteTrace", "Delete a trace: no answer shows it from now on")
+        .text(
+            "Holds for every process, and for spans of the trace that arrive later. What is stored of it goes when its \
+             blocks are rewritten. An audit object keeps who asked for what. Deleting again does no harm.",
+        )
+        .parameters(["tenant", "traceId", "reason"].map(shared))
+        .answers_as("202", hidden, JSON, deleted.clone())
+        .fails(&["400", "401", "429", "500", "503", "504"])
+        .add();
+    let (least, most) = (1, MAX_LIMIT as u64);
+    document
+        .post("/api/v1/traces/delete", "deleteTraces", "Delete the traces that a TraceQL query finds")
+        .text(
+            "All of them or none: when more match than `limit`, the answer is 422. With `dry_run=true` it only says which \
+             they are. Otherwise as deleting one.",
+        )
+        .parameters(["tenant", "query"].map(shared))
+        .parameters([
+            required("start", "Unix seconds or nanoseconds, or RFC 3339.", text.clone()),
+            required("end", "As start.", text),
+            query("limit", "Most traces.", integer(least, most, DEFAULT_LIMIT as u64)),
+            query(
+                "dry_run",
+                "Whether only to say what would be deleted.",
+                json!({ "type": "boolean", "default": false }),
+            ),
+            shared("reason"),
+        ])
+        .answers_as("200", "Nothing is deleted: a dry run, or no trace matches.", JSON, deleted.clone())
+        .answers_as("202", hidden, JSON, deleted)
+        .fails(FAILURES)
+        .add();
 }
 
 async fn delete_one(querier: &Querier, id: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Refusal> {
@@ -92,6 +148,7 @@ async fn delete_selected(querier: &Querier, uri: &Uri, headers: &HeaderMap) -> R
 
 /// The one tenant whose traces are deleted.
 fn tenant(querier: &Querier, headers: &HeaderMap) -> Result<Tenant, Refusal> {
+    refuse_other_sites(headers)?;
     let mut tenants = tenants(querier, headers)?;
     match (tenants.pop(), tenants.is_empty()) {
         (Some(only), true) => Ok(only),

@@ -4,12 +4,13 @@ use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderMap, Uri};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::openapi::{Document, FAILURES, query as parameter, shared};
 use crate::error::Error;
 use crate::http::params::query;
 use crate::http::refusal::Refusal;
-use crate::http::request::{Format, Observed, accepts, answer, now_unix_nanos, params, tenants};
+use crate::http::request::{Format, JSON, Observed, accepts, answer, now_unix_nanos, params, tenants};
 use crate::querier::Querier;
 
 /// What is nested deeper than this is written as JSON on one line.
@@ -20,6 +21,20 @@ pub(crate) async fn explain(State(querier): State<Querier>, uri: Uri, headers: H
     let observed = Observed::start(&querier, "explain");
     let result = explained(&querier, &uri, &headers).await;
     observed.end(result)
+}
+
+/// Describes the endpoint.
+pub(crate) fn describe(document: &mut Document) {
+    let summary = "What a TraceQL query would do, and what each step would leave out";
+    let told = "The plan. Its fields may change from version to version.";
+    document
+        .get("/api/v1/query/explain", "explainQuery", summary)
+        .parameters(["tenant", "query", "start", "end", "since"].map(shared))
+        .parameters([parameter("format", "Wins over Accept.", json!({ "enum": ["json", "text"] }))])
+        .answers_as("200", told, JSON, json!({ "type": "object" }))
+        .answers_as("200", told, "text/plain", json!({ "type": "string" }))
+        .fails(FAILURES)
+        .add();
 }
 
 async fn explained(querier: &Querier, uri: &Uri, headers: &HeaderMap) -> Result<Response, Refusal> {

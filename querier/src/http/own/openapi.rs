@@ -1,26 +1,49 @@
-//! `/api/v1/openapi.json`: the description of our own endpoints.
+//! `/api/v1/openapi.json`: the description of our own endpoints. Each module of endpoints describes its own; [`document`] is
+//! where they meet.
+
+mod document;
+
+use std::sync::LazyLock;
 
 use ::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::http::request::JSON;
+pub(crate) use document::{Document, FAILURES, integer, query, required, shared};
 
-/// OpenAPI 3.1, with a place for the version.
-const DOCUMENT: &str = include_str!("openapi.json");
-const VERSION_PLACE: &str = "@VERSION@";
+use super::{check, delete, explain, explore, search, trace};
+use crate::http::request::JSON;
+use crate::http::sql;
+
+/// The document as it is answered and as `querier/openapi.json` has it.
+static TEXT: LazyLock<String> = LazyLock::new(|| {
+    let mut text = serde_json::to_string_pretty(&document()).expect("its keys are texts");
+    text.push('\n');
+    text
+});
 
 /// `/api/v1/openapi.json`
-pub(crate) async fn document() -> Response {
-    ([(CONTENT_TYPE, JSON)], text()).into_response()
+pub(crate) async fn answer() -> Response {
+    ([(CONTENT_TYPE, JSON)], TEXT.as_str()).into_response()
 }
 
-fn text() -> String {
-    DOCUMENT.replacen(VERSION_PLACE, env!("CARGO_PKG_VERSION"), 1)
+/// All of our own endpoints.
+fn document() -> serde_json::Value {
+    let mut document = Document::new();
+    search::describe(&mut document);
+    check::describe(&mut document);
+    explain::describe(&mut document);
+    sql::describe(&mut document);
+    delete::describe(&mut document);
+    trace::describe(&mut document);
+    explore::describe(&mut document);
+    document.get("/api/v1/openapi.json", "openapi", "This document").answers_plain("OpenAPI 3.1.", &[JSON]).add();
+    document.into_json()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     use serde_json::Value;
 
@@ -30,25 +53,41 @@ mod tests {
     /// Every `$ref` leads somewhere, and every operation says what it answers.
     #[test]
     fn the_document_is_whole() {
-        let document: Value = serde_json::from_str(&text()).expect("JSON");
+        let document = document();
         assert_eq!(document["openapi"], "3.1.0");
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
-        for part in text().split("\"$ref\": \"#").skip(1) {
+        for part in TEXT.split("\"$ref\": \"#").skip(1) {
             let pointer = part.split('"').next().expect("a part");
-            assert!(document.pointer(pointer).is_some(), "{pointer}");
+            assert!(document.pointer(pointer).is_some_and(|found| !found.is_null()), "{pointer}");
         }
+        let mut ids = BTreeSet::new();
         for (path, operations) in document["paths"].as_object().expect("paths") {
             for (method, operation) in operations.as_object().expect("operations") {
-                assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{method} {path}");
-                let succeeds = ["200", "202"].iter().any(|status| operation["responses"][status].is_object());
+                assert!(operation["summary"].is_string(), "{method} {path}");
+                assert!(ids.insert(operation["operationId"].as_str().expect("an id")), "{method} {path}");
+                let succeeds = ["200", "202", "204"].iter().any(|status| operation["responses"][status].is_object());
                 assert!(succeeds, "{method} {path}");
             }
         }
     }
 
     #[test]
+    fn the_checked_in_copy_is_this_document() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+        if std::env::var_os("SPANLAKE_UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, TEXT.as_str()).expect("written");
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            kept == *TEXT,
+            "querier/openapi.json is not what the code describes: \
+             SPANLAKE_UPDATE_GOLDEN=1 cargo test --workspace --lib the_checked_in_copy writes it anew"
+        );
+    }
+
+    #[test]
     fn sql_has_the_formats_there_are() {
-        let document: Value = serde_json::from_str(&text()).expect("JSON");
+        let document: Value = document();
         let names: Vec<&str> = FORMATS.iter().map(|(name, ..)| *name).collect();
         assert_eq!(document["components"]["parameters"]["sqlFormat"]["schema"]["enum"], serde_json::json!(names));
         for method in ["get", "post"] {

@@ -10,9 +10,11 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures::{Stream, StreamExt as _, stream};
+use serde_json::{Value, json};
 use spanlake_model::Tenant;
 
 use super::NDJSON;
+use super::openapi::{Document, FAILURES, integer, query, shared};
 use crate::engine::TraceqlSearch;
 use crate::error::Error;
 use crate::http::jsonpb::{Object, write_string};
@@ -40,6 +42,112 @@ pub(crate) async fn search(State(querier): State<Querier>, uri: Uri, headers: He
         Some(Err(error)) => observed.end(Err(error.into())),
         None => observed.end(Err(Error::Internal("the search ended without an answer".to_owned()).into())),
     }
+}
+
+/// Describes the endpoint.
+pub(crate) fn describe(document: &mut Document) {
+    let metrics = json!({
+        "type": "object",
+        "description": "What it cost so far; zeros are left out, 64-bit numbers are texts.",
+        "properties": {
+            "inspectedTraces": { "type": "integer" },
+            "inspectedSpans": { "type": "string" },
+            "inspectedBytes": { "type": "string" },
+            "totalBlocks": { "type": "integer" },
+            "totalJobs": { "type": "integer" },
+            "completedJobs": { "type": "integer" },
+            "totalBlockBytes": { "type": "string" },
+        },
+    });
+    let metrics = document.schema("Metrics", metrics);
+    let trace = trace_schema(document);
+    let line = |kind: &str, properties: Value, needed: &[&str]| {
+        let mut line = json!({ "type": "object", "properties": properties });
+        line["properties"]["type"] = json!({ "const": kind });
+        line["required"] = [&["type"], needed].concat().into();
+        line
+    };
+    let stopped = "The bound at which the search stopped: there may be more traces.";
+    let lines = json!({
+        "oneOf": [
+            line("progress", json!({ "metrics": metrics }), &["metrics"]),
+            line("traces", json!({ "traces": { "type": "array", "items": trace } }), &["traces"]),
+            line(
+                "done",
+                json!({ "metrics": metrics, "stopped": { "type": "string", "description": stopped } }),
+                &["metrics"],
+            ),
+            line(
+                "error",
+                json!({ "status": { "type": "integer" }, "message": { "type": "string" } }),
+                &["status", "message"],
+            ),
+        ],
+    });
+    let lines = document.schema("SearchLine", lines);
+    let spans = "Most spans for each spanset; all are counted. 0 means 3.";
+    document
+        .get("/api/v1/search", "search", "Search with TraceQL; results are sent as they are found")
+        .text(
+            "Answers lines of JSON: any number of `progress` and `traces` lines, then one `done` or `error` line. Each trace is \
+             sent once, newest first, and is final. Closing the connection ends the search.",
+        )
+        .parameters(["tenant", "query", "start", "end", "since"].map(shared))
+        .parameters([
+            query("limit", "Most traces.", integer(1, 262_144, 20)),
+            query("spss", spans, integer(0, 100, 3)),
+        ])
+        .answers_as("200", "One JSON object a line.", NDJSON, lines)
+        .fails(FAILURES)
+        .add();
+}
+
+/// A trace as searches answer it.
+fn trace_schema(document: &mut Document) -> Value {
+    let value = "One of stringValue, boolValue, intValue (a text), doubleValue, arrayValue.";
+    let attribute = json!({
+        "type": "object",
+        "properties": { "key": { "type": "string" }, "value": { "type": "object", "description": value } },
+    });
+    let attributes = json!({ "type": "array", "items": document.schema("Attribute", attribute) });
+    let span = json!({
+        "type": "object",
+        "properties": {
+            "spanID": { "type": "string" },
+            "name": { "type": "string" },
+            "startTimeUnixNano": { "type": "string" },
+            "durationNanos": { "type": "string" },
+            "attributes": attributes,
+        },
+    });
+    let span_set = json!({
+        "type": "object",
+        "properties": {
+            "spans": { "type": "array", "items": span },
+            "matched": { "type": "integer" },
+            "attributes": attributes,
+        },
+    });
+    let span_set = document.schema("SpanSet", span_set);
+    let service = json!({
+        "type": "object",
+        "properties": { "spanCount": { "type": "integer" }, "errorCount": { "type": "integer" } },
+    });
+    let trace = json!({
+        "type": "object",
+        "description": "A trace as in Tempo's /api/search; zeros and empty texts are left out.",
+        "properties": {
+            "traceID": { "type": "string", "description": "Hexadecimal without leading zeros." },
+            "rootServiceName": { "type": "string" },
+            "rootTraceName": { "type": "string" },
+            "startTimeUnixNano": { "type": "string" },
+            "durationMs": { "type": "integer" },
+            "spanSet": span_set,
+            "spanSets": { "type": "array", "items": span_set },
+            "serviceStats": { "type": "object", "additionalProperties": service },
+        },
+    });
+    document.schema("Trace", trace)
 }
 
 fn asked(querier: &Querier, uri: &Uri, headers: &HeaderMap) -> Result<(Vec<Tenant>, TraceqlSearch), Refusal> {
