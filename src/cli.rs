@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Problems};
-use crate::{bench_queries, blocks, serve};
+use crate::{bench_queries, blocks, commands, demo, serve};
 
 /// Exit code when the command line or the configuration is wrong.
 const USAGE: u8 = 2;
@@ -37,6 +37,13 @@ enum Command {
         #[command(subcommand)]
         command: blocks::Command,
     },
+    #[command(flatten)]
+    Verb(Box<commands::Command>),
+    /// What goes with `serve --demo`.
+    Demo {
+        #[command(subcommand)]
+        command: demo::Command,
+    },
     /// Make corpora of spans, replay them, and measure.
     #[command(disable_help_flag = true)]
     Bench {
@@ -52,6 +59,8 @@ enum ConfigCommand {
     Print(SettingArgs),
     /// Say everything that is wrong with the configuration, and exit with 2 if anything is.
     Check(SettingArgs),
+    /// Print the JSON Schema of the configuration file, for editors.
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +70,8 @@ struct ServeArgs {
     /// Print the bound addresses as one line of JSON on stdout once everything listens.
     #[arg(long)]
     print_addresses: bool,
+    #[command(flatten)]
+    demo: demo::DemoArgs,
 }
 
 /// Settings by flag. They win over SPANLAKE_<SECTION>__<KEY> in the environment, which wins over the file.
@@ -84,6 +95,9 @@ pub struct SettingArgs {
     /// Roles to play, with commas between: ingester, querier, compactor (roles).
     #[arg(long, value_name = "ROLES")]
     pub roles: Option<String>,
+    /// Directory with a built web page to serve instead of the one that is built in (server.page_dir).
+    #[arg(long, value_name = "PATH")]
+    pub ui_dir: Option<String>,
     /// Any other setting; may be repeated.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
@@ -94,15 +108,23 @@ pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => config::load(&args.settings, std::env::vars_os())
             .map_err(anyhow::Error::from)
-            .and_then(|loaded| serve::run(loaded.config, args.print_addresses)),
+            .and_then(|loaded| serve::run(loaded.config, args.print_addresses, args.demo.plan())),
         Command::Config { command: ConfigCommand::Print(args) } => config::load(&args, std::env::vars_os())
             .map_err(anyhow::Error::from)
             .and_then(|loaded| config::print(&loaded))
-            .map(|text| print!("{text}")),
+            .and_then(|text| commands::print(&text)),
         Command::Config { command: ConfigCommand::Check(args) } => {
             config::load(&args, std::env::vars_os()).map(|_| eprintln!("the configuration is fine")).map_err(Into::into)
         }
+        Command::Config { command: ConfigCommand::Schema } => {
+            config::json_schema().map(|schema| blocks::print_json(&schema))
+        }
         Command::Blocks { command } => match blocks::run(command) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Verb(command) => return commands::run(*command),
+        Command::Demo { command } => match demo::execute(&command) {
             Ok(code) => return code,
             Err(error) => Err(error),
         },

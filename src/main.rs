@@ -3,7 +3,11 @@
 mod bench_queries;
 mod blocks;
 mod cli;
+mod client;
+mod commands;
 mod config;
+mod demo;
+mod page;
 mod serve;
 
 use std::process::ExitCode;

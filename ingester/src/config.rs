@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use spanlake_model::{ByteSize, HumanDuration};
+use spanlake_model::{ByteSize, HumanDuration, Tenant};
 
 /// How spans are admitted, gathered and written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +124,9 @@ impl SpanLimits {
 pub struct ReceiverConfig {
     /// Whether `X-Scope-OrgID` names the tenant. When off, the header is ignored and there is one tenant. Default off.
     pub tenancy_enabled: bool,
+    /// The tenant of a request that names none; without one such a request is refused. Counts only with `tenancy_enabled`.
+    #[serde(skip)]
+    pub default_tenant: Option<Tenant>,
     /// Path before `/v1/traces` on the HTTP port, for exporters whose endpoint has one. Default none.
     pub path_prefix: String,
     /// Whether the HTTP port also answers gRPC. Default on.
@@ -153,6 +156,7 @@ impl Default for ReceiverConfig {
     fn default() -> Self {
         Self {
             tenancy_enabled: false,
+            default_tenant: None,
             path_prefix: String::new(),
             grpc_on_http: true,
             body_idle_timeout: HumanDuration::from_secs(5),

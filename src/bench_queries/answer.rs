@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::questions::Asked;
+use super::questions::{Asked, Overview};
 
 /// An answer, read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,7 +27,11 @@ pub(super) fn read(asked: &Asked, body: &[u8]) -> Result<Answer, String> {
         Asked::Values { .. } => sorted(list(&json["tagValues"]).iter().map(|value| text(&value["value"]))),
         Asked::Trace(_) => spans(&json["trace"]),
         Asked::Sql(_) => list(&json["rows"]).iter().map(row).collect(),
+        Asked::Overview { of, .. } => overview(*of, &json),
     };
+    if let Some(partial) = json["partial"].as_str() {
+        return Err(format!("the answer is not whole: {partial}"));
+    }
     if !json["error"].is_null() || json["status"] == "PARTIAL" {
         return Err(format!("the answer is not whole: {}{}", json["error"], json["message"]));
     }
@@ -40,6 +44,19 @@ pub(super) fn read(asked: &Asked, body: &[u8]) -> Result<Answer, String> {
 pub(super) fn inspected_spans(body: &[u8]) -> u64 {
     let last = body.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).unwrap_or_default();
     serde_json::from_slice::<Json>(last).map_or(0, |json| number(&json["metrics"]["inspectedSpans"]))
+}
+
+fn overview(of: Overview, json: &Json) -> Vec<String> {
+    match of {
+        Overview::Services => {
+            let service = |service: &Json| format!("{} {}", text(&service["name"]), number(&service["spans"]));
+            sorted(list(&json["services"]).iter().map(service))
+        }
+        Overview::Heatmap => vec![number(&json["total"]).to_string()],
+        Overview::Breakdown => vec![(number(&json["selected"]) + number(&json["baseline"])).to_string()],
+        Overview::Map if list(&json["edges"]).is_empty() => Vec::new(),
+        Overview::Map => vec!["edges".to_owned()],
+    }
 }
 
 fn list(json: &Json) -> &[Json] {

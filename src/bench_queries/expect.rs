@@ -7,7 +7,7 @@ use spanlake_traceql::{Value, parse};
 
 use super::answer::{sample, span_line};
 use super::facts::{Facts, SERVICE_KEY};
-use super::questions::{Asked, Question, SPANS_PER_SPAN_SET};
+use super::questions::{Asked, Overview, Question, SPANS_PER_SPAN_SET};
 
 /// The lines of the right answer, as `answer` would read them. Takes minutes for a million spans.
 ///
@@ -38,7 +38,11 @@ pub(super) fn lines(facts: &Facts, question: &Question) -> Result<Vec<String>, E
             let (_, spans) = if facts.ordinary.0 == *id { &facts.ordinary } else { &facts.largest };
             sorted(spans.iter().map(|(start, end, name)| span_line(*start, *end, name)))
         }
-        Asked::Sql(_) => facts.services.iter().map(|(service, spans)| format!("{service} {spans}")).collect(),
+        Asked::Overview { of: Overview::Heatmap | Overview::Breakdown, .. } => vec![facts.span_count.to_string()],
+        Asked::Overview { of: Overview::Map, .. } => vec!["edges".to_owned()],
+        Asked::Overview { of: Overview::Services, .. } | Asked::Sql(_) => {
+            facts.services.iter().map(|(service, spans)| format!("{service} {spans}")).collect()
+        }
     })
 }
 

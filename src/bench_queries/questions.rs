@@ -46,6 +46,21 @@ pub(super) enum Asked {
     Trace(TraceId),
     /// SQL.
     Sql(&'static str),
+    /// One of our own overviews of many spans.
+    Overview { of: Overview, path: String, body: Option<String> },
+}
+
+/// What of an overview is held against the corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overview {
+    /// Each service with how many spans it has.
+    Services,
+    /// How many spans there are in all.
+    Heatmap,
+    /// How many spans the two sides have together.
+    Breakdown,
+    /// Whether there are edges.
+    Map,
 }
 
 /// The whole set over a corpus.
@@ -59,6 +74,17 @@ pub(super) fn all(facts: &Facts) -> Vec<Question> {
         start_unix_nanos: facts.start_unix_nanos / step_nanos * step_nanos,
         end_unix_nanos: facts.end_unix_nanos.div_ceil(step_nanos) * step_nanos,
         step_nanos,
+    };
+    let end_unix_nanos = facts.end_unix_nanos.saturating_add(1);
+    let times = format!("start={}&end={end_unix_nanos}", facts.start_unix_nanos);
+    let overview = |of, path: &str| Asked::Overview { of, path: format!("{path}{times}"), body: None };
+    let breakdown = Asked::Overview {
+        of: Overview::Breakdown,
+        path: "explore/breakdown".to_owned(),
+        body: Some(format!(
+            "{{\"start\":\"{}\",\"end\":\"{end_unix_nanos}\",\"selection\":{{\"errors\":true}}}}",
+            facts.start_unix_nanos
+        )),
     };
     let question = |name, asked, aim_millis| Question { name, asked, aim_millis, aim_waves: None };
     let waves = |question: Question, aim_waves| Question { aim_waves: Some(aim_waves), ..question };
@@ -104,6 +130,10 @@ pub(super) fn all(facts: &Facts) -> Vec<Question> {
         question("tag names", Asked::Names, Some(5)),
         question("values of service.name", Asked::Values { scope: "resource", key: SERVICE_KEY }, Some(5)),
         question("values of http.route", Asked::Values { scope: "span", key: ROUTE_KEY }, Some(5)),
+        question("services", overview(Overview::Services, "services?"), Some(60)),
+        question("heatmap", overview(Overview::Heatmap, "explore/heatmap?"), Some(100)),
+        question("breakdown", breakdown, None),
+        question("map", overview(Overview::Map, "map?"), None),
         question(
             "SQL count by service",
             Asked::Sql("SELECT service_name, count(*) FROM spans GROUP BY service_name ORDER BY service_name"),
@@ -126,8 +156,14 @@ impl Question {
             Asked::Values { scope, key } => Request::get(format!("/api/v2/search/tag/{scope}.{key}/values")),
             Asked::Trace(id) => Request::get(format!("/api/v2/traces/{id}")),
             Asked::Sql(_) => Request::post("/api/v1/sql"),
+            Asked::Overview { path, body: None, .. } => Request::get(format!("/api/v1/{path}")),
+            Asked::Overview { path, .. } => Request::post(format!("/api/v1/{path}")),
         };
-        let body = if let Asked::Sql(text) = self.asked { Body::from(text) } else { Body::empty() };
+        let body = match &self.asked {
+            Asked::Sql(text) => Body::from(*text),
+            Asked::Overview { body: Some(body), .. } => Body::from(body.clone()),
+            _ => Body::empty(),
+        };
         request.body(body).expect("the parts are plain ASCII")
     }
 

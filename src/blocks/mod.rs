@@ -71,6 +71,8 @@ pub(crate) struct World {
     catalog: Catalog,
     tenants: Vec<Tenant>,
     output: Output,
+    /// Say nothing of progress.
+    is_quiet: bool,
 }
 
 impl StoreArgs {
@@ -89,7 +91,7 @@ impl StoreArgs {
             Some(name) => vec![Tenant::parse(name)?],
             None => catalog.tenants().await.context("the tenants cannot be listed")?,
         };
-        Ok(World { catalog, tenants, output: self.output })
+        Ok(World { catalog, tenants, output: self.output, is_quiet: false })
     }
 }
 
@@ -134,6 +136,20 @@ fn missing(names: &[String], found: &[BlockRef]) -> anyhow::Result<()> {
     }
 }
 
+/// Verifies blocks of these tenants, two at once: of each its key and whether it is sound. Reads each block whole.
+///
+/// # Errors
+/// If the store fails.
+pub(crate) async fn verify_some(
+    catalog: Catalog,
+    tenants: Vec<Tenant>,
+    blocks: &[BlockRef],
+) -> anyhow::Result<Vec<(String, bool)>> {
+    let world = World { catalog, tenants, output: Output::Json, is_quiet: true };
+    let verified = verify::verify_all(&world, blocks, 2).await?;
+    Ok(verified.into_iter().map(|(block, verified)| (block.key.to_string(), verified.is_sound())).collect())
+}
+
 /// Runs a command and gives the exit code: 1 if blocks are damaged.
 ///
 /// # Errors
@@ -151,7 +167,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 /// A moment for people: `2026-01-31T12:00:00Z`, in UTC.
-fn utc(unix_nanos: u64) -> String {
+pub(crate) fn utc(unix_nanos: u64) -> String {
     let (days, second) = (unix_nanos / 86_400_000_000_000, unix_nanos / 1_000_000_000 % 86_400);
     // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": days since 0000-03-01, in eras of 400 years.
     let z = days + 719_468;
@@ -167,7 +183,7 @@ fn utc(unix_nanos: u64) -> String {
 }
 
 /// Prints JSON on stdout. Whoever closed the pipe does not want it.
-fn print_json(value: &serde_json::Value) {
+pub(crate) fn print_json(value: &serde_json::Value) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{value:#}");
 }

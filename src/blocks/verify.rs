@@ -57,7 +57,7 @@ pub(super) async fn verify_all(
             verify_again(&store, &block).await.map(|verified| (number, verified))
         });
     }
-    let mut progress = Progress::new(blocks.len());
+    let mut progress = Progress::new(blocks.len(), world.is_quiet);
     let mut results: Vec<Option<Verified>> = vec![None; blocks.len()];
     while let Some(done) = tasks.join_next().await {
         let (number, verified) = done.context("a verification broke off")??;
@@ -133,8 +133,8 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(block_count: usize) -> Self {
-        Self { is_shown: std::io::stderr().is_terminal(), block_count, done_count: 0, damaged_count: 0 }
+    fn new(block_count: usize, is_quiet: bool) -> Self {
+        Self { is_shown: !is_quiet && std::io::stderr().is_terminal(), block_count, done_count: 0, damaged_count: 0 }
     }
 
     fn step(&mut self, verified: Option<&Verified>) {

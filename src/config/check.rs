@@ -9,6 +9,7 @@ use spanlake_storage::Store;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, ListenAddress};
+use crate::page;
 
 /// The HTTP server's own least buffer.
 const MIN_HEADER_BYTES: ByteSize = ByteSize::kib(8);
@@ -51,9 +52,19 @@ pub fn contradictions(config: &Config) -> Vec<(Cow<'static, str>, String)> {
     if config.server.max_connections == 0 {
         found.push(("server.max_connections".into(), "at least one connection is needed".to_owned()));
     }
+    if !config.server.base_path.is_empty() && !page::is_plain_path(&config.server.base_path) {
+        found.push((
+            "server.base_path".into(),
+            "write a path of letters, digits and -._~, such as /spanlake".to_owned(),
+        ));
+    }
+    let is_source = |byte: u8| (b' '..=b'~').contains(&byte) && !b";,".contains(&byte);
+    if config.server.frame_ancestors.is_empty() || !config.server.frame_ancestors.bytes().all(is_source) {
+        found.push(("server.frame_ancestors".into(), "write 'self', 'none' or origins with spaces between".to_owned()));
+    }
     found.extend(of_section("compactor", ages(&config.compactor, config.querier.query_timeout)));
     found.extend(of_section("ingester", config.ingester.problems()));
-    found.extend(of_section("otlp", config.otlp.receiver(config.tenancy.enabled).problems()));
+    found.extend(of_section("otlp", config.otlp.receiver(&config.tenancy).problems()));
     found
 }
 

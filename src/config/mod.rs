@@ -4,6 +4,7 @@
 
 mod address;
 mod check;
+mod editor;
 mod layers;
 mod load;
 mod print;
@@ -15,10 +16,11 @@ mod suggest;
 mod tests;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use spanlake_ingester::{CorsConfig, ReceiverConfig};
-use spanlake_model::{ByteSize, HumanDuration};
+use spanlake_model::{ByteSize, HumanDuration, Tenant};
 
 pub use address::ListenAddress;
 pub use load::Loaded;
@@ -26,6 +28,7 @@ pub use problem::{Problem, Problems};
 pub use roles::{Role, Roles};
 
 use crate::cli::SettingArgs;
+use crate::page;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -73,6 +76,14 @@ pub struct ServerConfig {
     pub idle_timeout: HumanDuration,
     /// How long `/ready` says 503 before the process stops to accept work on shutdown, for balancers that poll. Default 0.
     pub shutdown_delay: HumanDuration,
+    /// Path under which a proxy that removes it shows the server, such as `/spanlake`; the header `X-Forwarded-Prefix` of
+    /// a request wins over it. Default none.
+    pub base_path: String,
+    /// Who may show the web page in a frame, as in the policy `frame-ancestors`. Default `'self'`.
+    pub frame_ancestors: String,
+    /// Directory with a built web page to serve instead of the one that is built in, read anew at each request: for work
+    /// on the page. Default none.
+    pub page_dir: PathBuf,
 }
 
 impl Default for ServerConfig {
@@ -84,7 +95,17 @@ impl Default for ServerConfig {
             max_header_bytes: ByteSize::kib(64),
             idle_timeout: HumanDuration::from_secs(120),
             shutdown_delay: HumanDuration::from_secs(0),
+            base_path: String::new(),
+            frame_ancestors: "'self'".to_owned(),
+            page_dir: PathBuf::new(),
         }
+    }
+}
+
+impl ServerConfig {
+    /// What concerns the web page.
+    pub fn page(&self) -> page::Settings<'_> {
+        page::Settings { base_path: &self.base_path, frame_ancestors: &self.frame_ancestors, directory: &self.page_dir }
     }
 }
 
@@ -125,9 +146,10 @@ impl Default for OtlpConfig {
 
 impl OtlpConfig {
     /// The part that the receivers take.
-    pub fn receiver(&self, tenancy_enabled: bool) -> ReceiverConfig {
+    pub fn receiver(&self, tenancy: &TenancyConfig) -> ReceiverConfig {
         ReceiverConfig {
-            tenancy_enabled,
+            tenancy_enabled: tenancy.header_counts(),
+            default_tenant: tenancy.receives_into(),
             path_prefix: self.path_prefix.clone(),
             grpc_on_http: self.grpc_on_http,
             body_idle_timeout: self.body_idle_timeout,
@@ -143,6 +165,30 @@ impl OtlpConfig {
 pub struct TenancyConfig {
     /// Take the tenant from `X-Scope-OrgID`. Default false: everything belongs to `single-tenant`.
     pub enabled: bool,
+    /// The demo is running (`serve --demo`): its spans are the tenant `demo`'s, so the header counts even when tenancy is off.
+    #[serde(skip)]
+    pub demo: bool,
+}
+
+impl TenancyConfig {
+    /// Whether `X-Scope-OrgID` is read.
+    pub fn header_counts(&self) -> bool {
+        self.enabled || self.demo
+    }
+
+    /// Whose spans are that come without the header; nobody's when they are refused.
+    pub fn receives_into(&self) -> Option<Tenant> {
+        (!self.enabled).then(Tenant::single)
+    }
+
+    /// Whom a query without the header is about; nobody when it is refused. Beside the demo one's own spans are seen.
+    pub fn queries(&self) -> Vec<Tenant> {
+        match (self.enabled, self.demo) {
+            (true, _) => Vec::new(),
+            (false, true) => vec![crate::demo::tenant(), Tenant::single()],
+            (false, false) => vec![Tenant::single()],
+        }
+    }
 }
 
 /// What is logged, and how. Logs go to stderr.
@@ -214,11 +260,20 @@ pub fn load(args: &SettingArgs, variables: impl Iterator<Item = (OsString, OsStr
         ("--otlp-grpc-listen", "otlp.grpc_listen", &args.otlp_grpc_listen),
         ("--otlp-http-listen", "otlp.http_listen", &args.otlp_http_listen),
         ("--roles", "roles", &args.roles),
+        ("--ui-dir", "server.page_dir", &args.ui_dir),
     ];
     for (flag, key, value) in flags {
         settings.extend(value.as_ref().map(|value| layers::from_flag(flag, key, value)));
     }
     load::apply(settings, problems, &known)
+}
+
+/// The JSON Schema of the configuration file, for editors.
+///
+/// # Errors
+/// If a default has no form in TOML.
+pub fn json_schema() -> anyhow::Result<serde_json::Value> {
+    editor::json_schema(&schema::settings::<Config>())
 }
 
 /// The effective configuration as TOML with the origin of every value.

@@ -26,6 +26,7 @@ impl Written<'_> {
             otlp_grpc_listen: flags.otlp_grpc_listen.clone(),
             otlp_http_listen: flags.otlp_http_listen.clone(),
             roles: flags.roles.clone(),
+            ui_dir: flags.ui_dir.clone(),
             set: flags.set.clone(),
         };
         let variables = self.variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));

@@ -1,4 +1,4 @@
-//! The routes that every process has, whatever its roles: readiness, metrics, versions. All else goes to the routes of
+//! The routes that every process has, whatever its roles: readiness, metrics, status, versions. All else goes to the routes of
 //! the roles.
 
 use std::fmt;
@@ -11,8 +11,10 @@ use axum::routing::get;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
+use super::blocks::{self, BlockSource};
 use super::process::Process;
 use super::readiness::Readiness;
+use super::status::StatusSource;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -22,11 +24,27 @@ const JSON: &str = "application/json";
 const TEMPO_VERSION: &str = "2.9.0";
 
 /// The routes of the process in front of the routes of its roles.
-pub fn router(readiness: Readiness, registry: Registry, roles: Option<Router>) -> Router {
+pub fn router(
+    readiness: Readiness,
+    registry: Registry,
+    status: StatusSource,
+    of_blocks: BlockSource,
+    roles: Option<Router>,
+) -> Router {
     let mut process = Registry::default();
     process.register_collector(Box::new(Process));
     let registries = Arc::new([process, registry]);
+    let (status, of_status) = (Arc::new(status), (Arc::clone(&registries), readiness.clone()));
+    let status = move || {
+        let (registries, readiness) = &of_status;
+        let body = serde_json::to_string(&status.read(registries.as_ref(), readiness)).unwrap_or_default();
+        std::future::ready(text(StatusCode::OK, JSON, body))
+    };
     let routes = Router::new()
+        .route("/api/v1/status/blocks", get(blocks::list))
+        .route("/api/v1/status/blocks/{*key}", get(blocks::show))
+        .with_state(of_blocks)
+        .route("/api/v1/status", get(status))
         .route("/ready", get(move || std::future::ready(ready(&readiness))))
         .route("/metrics", get(move || std::future::ready(metrics(registries.as_ref()))))
         .route("/status/version", get(|| std::future::ready(text(StatusCode::OK, TEXT, version_text()))))

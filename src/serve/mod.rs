@@ -4,12 +4,15 @@
 //! of them are started here, and nothing else.
 
 mod admin;
+mod allocator;
+mod blocks;
 mod log;
 mod process;
 mod readiness;
 mod roles;
 mod server;
 mod signals;
+mod status;
 mod welcome;
 mod windows;
 
@@ -18,12 +21,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
+use spanlake_catalog::Catalog;
 use spanlake_storage::{ProbeError, Store};
+use tokio::task::JoinSet;
 
 use self::readiness::Readiness;
 use self::roles::{Listeners, Roles, Running};
 use self::signals::StopSignals;
-use crate::config::Config;
+use crate::config::{Config, Role};
+use crate::demo;
 
 /// Longest time from the signal to the end of the process, `server.shutdown_delay` not counted: below the 10 s that
 /// are promised.
@@ -38,17 +44,27 @@ const PROBE_WAIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// If the store or a port cannot be had, if the store lacks what we ask of every store, or if spans were still
 /// unacknowledged when the time to stop was over.
-pub fn run(config: Config, print_addresses: bool) -> anyhow::Result<()> {
+pub fn run(mut config: Config, print_addresses: bool, demo: Option<demo::Plan>) -> anyhow::Result<()> {
+    allocator::return_freed_memory_soon();
     let started = Instant::now();
+    config.tenancy.demo = demo.is_some();
     log::begin(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    let outcome = runtime.block_on(serve(&config, print_addresses, started));
+    let outcome = runtime.block_on(serve(&config, print_addresses, demo, started));
     // A file operation that hangs must not keep a process that has said its last word.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(config: &Config, print_addresses: bool, started: Instant) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    print_addresses: bool,
+    demo: Option<demo::Plan>,
+    started: Instant,
+) -> anyhow::Result<()> {
+    if demo.is_some() && ![Role::Ingester, Role::Querier].into_iter().all(|role| config.roles.contains(role)) {
+        anyhow::bail!("the demo is sent to this process and read from it: --demo needs the roles ingester and querier");
+    }
     let mut signals = StopSignals::new()?;
     let store = Store::open(&config.storage).with_context(|| format!("cannot open {}", config.storage.url))?;
     let mut registry = Registry::with_prefix("spanlake");
@@ -73,9 +89,22 @@ async fn serve(config: &Config, print_addresses: bool, started: Instant) -> anyh
     if print_addresses {
         welcome::print_json(&addresses);
     }
+    // Ends with this function.
+    let mut demos = JoinSet::new();
+    if let (Some(plan), Some(otlp_http)) = (demo, addresses.otlp_http) {
+        let catalog = Catalog::new(store.clone(), config.catalog.clone());
+        let (http, path_prefix) = (addresses.http, config.otlp.path_prefix.clone());
+        let storage_url = config.storage.url.clone();
+        demos.spawn(async move {
+            let written_until_unix_nanos = demo::written_until(&plan, &catalog).await;
+            let target = demo::Target { otlp_http, path_prefix, http, storage_url, written_until_unix_nanos };
+            demo::run(plan, target).await;
+        });
+    }
     tokio::select! {
         _ = signals.next() => {
             signals.end_at_next();
+            demos.abort_all();
             stop(running, &readiness, &roles, config.server.shutdown_delay.get()).await
         }
         error = watch => {

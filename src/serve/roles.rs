@@ -13,9 +13,12 @@ use spanlake_storage::Store;
 use tokio::task::JoinHandle;
 
 use super::admin;
+use super::blocks::BlockSource;
 use super::readiness::Readiness;
 use super::server::{Listener, Server};
+use super::status::StatusSource;
 use crate::config::{Config, Role, ServerConfig};
+use crate::page;
 
 /// Most bytes of an export request's headers. What a connection reads at once grows to this and is counted by no budget before it is
 /// taken as part of a body: 3,000 senders that wait held 64 KiB in hyper and as much in hand, 400 MB.
@@ -27,6 +30,7 @@ pub struct Roles {
     querier: Option<Querier>,
     compactor: Option<Compactor>,
     receiver: ReceiverConfig,
+    catalog: Catalog,
 }
 
 impl Roles {
@@ -39,7 +43,8 @@ impl Roles {
         let catalog = Catalog::with_cache(store.clone(), config.catalog.clone(), ranges);
         catalog.register(registry);
         let querier_config = spanlake_querier::Config {
-            tenancy_enabled: config.tenancy.enabled,
+            tenancy_enabled: config.tenancy.header_counts(),
+            default_tenants: config.tenancy.queries(),
             column_cache_bytes: config.cache.memory_bytes,
             ..config.querier.clone()
         };
@@ -49,12 +54,17 @@ impl Roles {
                 .then(|| Querier::with_caches(querier_config, catalog.clone(), &caches, registry)),
             compactor: plays(Role::Compactor)
                 .then(|| Compactor::new(config.compactor.clone(), catalog.clone(), registry)),
-            receiver: config.otlp.receiver(config.tenancy.enabled),
+            receiver: config.otlp.receiver(&config.tenancy),
+            catalog,
         }
     }
 
     /// Takes no new spans, and waits until all that were taken are acknowledged or refused. Returns whether they were.
     pub async fn shutdown(&self) -> bool {
+        // Who watches spans come would keep connections open for ever.
+        if let Some(querier) = &self.querier {
+            querier.stop_tails();
+        }
         match &self.ingester {
             Some(ingester) => ingester.shutdown().await,
             None => true,
@@ -146,8 +156,12 @@ impl Running {
         config: &Config,
     ) -> Self {
         let limits = config.server.clone();
-        let queries = roles.querier.clone().map(spanlake_querier::router);
-        let router = admin::router(readiness.clone(), registry, queries);
+        // The page is nothing without the queries it asks.
+        let page = || page::router(limits.page());
+        let queries = roles.querier.clone().map(|querier| spanlake_querier::router(querier).merge(page()));
+        let status = StatusSource::new(config.clone(), roles.compactor.clone());
+        let of_blocks = BlockSource::new(roles.catalog.clone(), config.clone());
+        let router = admin::router(readiness.clone(), registry, status, of_blocks, queries);
         let grpc = listeners.grpc.zip(roles.querier.clone());
         Self {
             http: listeners.http.serve(router, &limits),

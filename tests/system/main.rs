@@ -8,8 +8,10 @@
 mod accounting;
 mod blocks;
 mod clients;
+mod commands;
 mod compose;
 mod crash;
+mod demo;
 mod disk_full;
 mod duplicates;
 mod faults;

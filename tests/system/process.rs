@@ -21,6 +21,7 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub struct Setup {
     settings: Vec<(String, String)>,
+    arguments: Vec<String>,
     scratch: Arc<tempfile::TempDir>,
     noisy: bool,
 }
@@ -40,12 +41,18 @@ impl Setup {
                 settings.extend(s3::settings(&prefix));
             }
         }
-        Setup { settings, scratch: scratch.into(), noisy: false }
+        Setup { settings, arguments: Vec::new(), scratch: scratch.into(), noisy: false }
     }
 
     /// Sets one configuration key, for instance `tenancy.enabled`.
     pub fn with(mut self, key: &str, value: &str) -> Setup {
         self.settings.push((variable(key), value.to_owned()));
+        self
+    }
+
+    /// Gives `serve` these arguments, in place of those given before.
+    pub fn with_arguments(mut self, arguments: &[&str]) -> Setup {
+        self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         self
     }
 
@@ -82,7 +89,10 @@ impl Setup {
     /// Starts the binary on free ports and waits until it is ready.
     pub fn start(&self) -> Server {
         let mut command = binary();
-        command.args(["serve", "--print-addresses"]).envs(self.settings.iter().map(|(key, value)| (key, value)));
+        command
+            .args(["serve", "--print-addresses"])
+            .args(&self.arguments)
+            .envs(self.settings.iter().map(|(key, value)| (key, value)));
         for key in ["server.http_listen", "server.grpc_listen", "otlp.http_listen", "otlp.grpc_listen"] {
             command.env(variable(key), "127.0.0.1:0");
         }

@@ -61,7 +61,7 @@ pub(crate) async fn export(State(receiver): State<Arc<Receiver>>, request: axum:
 }
 
 async fn call(receiver: &Receiver, parts: &Parts, body: &mut BodyReader) -> Result<Accepted, PushError> {
-    let tenant = tenant(&parts.headers, receiver.config.tenancy_enabled)?;
+    let tenant = tenant(&parts.headers, &receiver.config)?;
     let declared = match parts.headers.get("grpc-encoding") {
         Some(name) => Compression::parse(name.as_bytes())?,
         None => Compression::Identity,

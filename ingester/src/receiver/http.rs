@@ -73,7 +73,7 @@ async fn call(
     encoding: Encoding,
     body: &mut BodyReader,
 ) -> Result<Accepted, PushError> {
-    let tenant = tenant(&parts.headers, receiver.config.tenancy_enabled)?;
+    let tenant = tenant(&parts.headers, &receiver.config)?;
     let compression = match parts.headers.get(CONTENT_ENCODING) {
         Some(name) => Compression::parse(name.as_bytes())?,
         None => Compression::Identity,

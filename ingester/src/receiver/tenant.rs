@@ -3,21 +3,24 @@
 use http::HeaderMap;
 use spanlake_model::{Tenant, TenantError};
 
+use crate::config::ReceiverConfig;
 use crate::error::PushError;
 
 /// The header, and the gRPC metadata key, that names the tenant.
 pub(crate) const TENANT_HEADER: &str = "x-scope-orgid";
 
-/// The tenant that the headers name; the single one, whatever they say, when tenancy is off.
+/// The tenant that the headers name, or the default one; the single one, whatever they say, when tenancy is off.
 ///
 /// # Errors
 /// [`PushError::Tenant`] when there is none, several, or an invalid one.
-pub(crate) fn tenant(headers: &HeaderMap, tenancy_enabled: bool) -> Result<Tenant, PushError> {
-    if !tenancy_enabled {
+pub(crate) fn tenant(headers: &HeaderMap, config: &ReceiverConfig) -> Result<Tenant, PushError> {
+    if !config.tenancy_enabled {
         return Ok(Tenant::single());
     }
     let mut values = headers.get_all(TENANT_HEADER).iter();
-    let name = values.next().ok_or(TenantError::Absent)?;
+    let Some(name) = values.next() else {
+        return config.default_tenant.clone().ok_or(PushError::Tenant(TenantError::Absent));
+    };
     // Several headers mean what one with commas means (RFC 9110, section 5.3), and a comma is in no name.
     let name = match values.next() {
         Some(second) => [name.as_bytes(), b",", second.as_bytes()].concat(),
@@ -33,12 +36,12 @@ mod tests {
 
     #[test]
     fn tenants() {
-        let check = |enabled: bool, values: &[&[u8]], expect: Result<&str, bool>| {
+        let check_with = |config: &ReceiverConfig, values: &[&[u8]], expect: Result<&str, bool>| {
             let mut headers = HeaderMap::new();
             for value in values {
                 headers.append(TENANT_HEADER, HeaderValue::from_bytes(value).unwrap());
             }
-            let found = tenant(&headers, enabled);
+            let found = tenant(&headers, config);
             match expect {
                 Ok(name) => assert_eq!(found.unwrap().as_str(), name),
                 Err(absent) => {
@@ -47,6 +50,14 @@ mod tests {
                 }
             }
         };
+        let check = |tenancy_enabled: bool, values: &[&[u8]], expect: Result<&str, bool>| {
+            check_with(&ReceiverConfig { tenancy_enabled, ..ReceiverConfig::default() }, values, expect);
+        };
+        let default_tenant = Some(Tenant::single());
+        let lenient = ReceiverConfig { tenancy_enabled: true, default_tenant, ..ReceiverConfig::default() };
+        check_with(&lenient, &[], Ok("single-tenant"));
+        check_with(&lenient, &[b"demo"], Ok("demo"));
+        check_with(&lenient, &[b"../x"], Err(false));
         check(false, &[], Ok("single-tenant"));
         check(false, &[b"../x"], Ok("single-tenant"));
         check(true, &[b"team-a"], Ok("team-a"));
