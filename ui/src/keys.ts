@@ -1,7 +1,7 @@
 // The keyboard: pages register what their keys do; the help sheet lists what is registered. One listener for all.
 
 import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 export interface Binding {
   /** `"g s"`, `"/"`, `"Shift+ArrowLeft"`, `"Ctrl+f"`. Letters count case: `"N"` is Shift+n. `Ctrl` also means Cmd. */
@@ -30,7 +30,8 @@ export function bindKeys(added: readonly Binding[]): () => void {
 
 /** Bindings for as long as the component is there. `on` as in `useEffect`. */
 export function useKeys(make: () => readonly Binding[], on: readonly unknown[] = []): void {
-  useEffect(() => bindKeys(make()), [...on]);
+  // Before the first frame: a key pressed at once must not be lost.
+  useLayoutEffect(() => bindKeys(make()), [...on]);
 }
 
 /** Time within which the second key of a sequence must come. */
