@@ -4,9 +4,9 @@ import { useEffect, useState } from "preact/hooks";
 import { json } from "../api";
 import type { MapEdge, ServiceMap } from "../api-types";
 import { colourOfName, seriesClass } from "../colours";
-import { count, duration, plain, rate } from "../format";
+import { count, plain } from "../format";
 import { useLoad } from "../load";
-import { ErrorShare } from "../services/red";
+import { callColumns } from "../services/red";
 import { Link } from "../shell/Link";
 import { Failure, Note } from "../shell/Note";
 import { type Column, SortTable } from "../shell/SortTable";
@@ -156,38 +156,7 @@ function EdgeTable({ edges, seconds }: { edges: MapEdge[]; seconds: number }) {
       by: (row) => row.connection,
       cell: (row) => HOW[row.connection] ?? (row.connection || "call"),
     },
-    {
-      key: "rate",
-      head: "Rate",
-      class: "time-column",
-      number: true,
-      by: (row) => row.calls,
-      cell: (row) => rate(row.calls / seconds),
-    },
-    {
-      key: "errors",
-      head: "Errors",
-      class: "time-column",
-      number: true,
-      by: (row) => row.errors / Math.max(1, row.calls),
-      cell: (row) => <ErrorShare share={row.errors / Math.max(1, row.calls)} />,
-    },
-    {
-      key: "p50",
-      head: "p50",
-      class: "time-column",
-      number: true,
-      by: (row) => row.p50Nanos,
-      cell: (row) => duration(row.p50Nanos),
-    },
-    {
-      key: "p99",
-      head: "p99",
-      class: "time-column",
-      number: true,
-      by: (row) => row.p99Nanos,
-      cell: (row) => duration(row.p99Nanos),
-    },
+    ...callColumns<MapEdge>(seconds),
   ];
   return (
     <SortTable

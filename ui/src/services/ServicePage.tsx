@@ -12,7 +12,7 @@ import { Failure, Note } from "../shell/Note";
 import { type Column, SortTable } from "../shell/SortTable";
 import { rangeNow, rangeParams, refreshed, setParams, tenant, typedRange } from "../state";
 import { frozen } from "../time";
-import { ErrorShare, redColumns } from "./red";
+import { callColumns, redColumns } from "./red";
 import { ofService } from "./ServicesPage";
 
 type Row = Operations["operations"][number];
@@ -185,38 +185,7 @@ function Dependencies({ title, rows, param }: { title: string; rows: Dependency[
       by: (row) => row.shareOfTime,
       cell: (row) => (row.shareOfTime === undefined ? "–" : percent(row.shareOfTime)),
     },
-    {
-      key: "rate",
-      head: "Rate",
-      class: "time-column",
-      number: true,
-      by: (row) => row.calls,
-      cell: (row) => rate(row.calls / seconds),
-    },
-    {
-      key: "errors",
-      head: "Errors",
-      class: "time-column",
-      number: true,
-      by: (row) => row.errors / Math.max(1, row.calls),
-      cell: (row) => <ErrorShare share={row.errors / Math.max(1, row.calls)} />,
-    },
-    {
-      key: "p50",
-      head: "p50",
-      class: "time-column",
-      number: true,
-      by: (row) => row.p50Nanos,
-      cell: (row) => duration(row.p50Nanos),
-    },
-    {
-      key: "p99",
-      head: "p99",
-      class: "time-column",
-      number: true,
-      by: (row) => row.p99Nanos,
-      cell: (row) => duration(row.p99Nanos),
-    },
+    ...callColumns<Dependency>(seconds),
   ];
   return (
     <section class="panel" aria-label={title}>

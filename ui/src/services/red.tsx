@@ -8,6 +8,43 @@ import type { Column } from "../shell/SortTable";
 /** From this share on, errors are more than noise. */
 const MANY_ERRORS = 0.01;
 
+function timeColumn<Row>(key: string, nanos: (row: Row) => number | undefined): Column<Row> {
+  return { key, head: key, class: "time-column", number: true, by: nanos, cell: (row) => duration(nanos(row)) };
+}
+
+/** Calls from one service to another. */
+interface Calls {
+  calls: number;
+  errors: number;
+  p50Nanos?: number;
+  p99Nanos?: number;
+}
+
+/** Columns of calls that were counted over so many seconds; without pictures over time. */
+export function callColumns<Row extends Calls>(seconds: number): Column<Row>[] {
+  const errorShare = (row: Row) => row.errors / Math.max(1, row.calls);
+  return [
+    {
+      key: "rate",
+      head: "Rate",
+      class: "time-column",
+      number: true,
+      by: (row) => row.calls,
+      cell: (row) => rate(row.calls / seconds),
+    },
+    {
+      key: "errors",
+      head: "Errors",
+      class: "time-column",
+      number: true,
+      by: errorShare,
+      cell: (row) => <ErrorShare share={errorShare(row)} />,
+    },
+    timeColumn("p50", (row) => row.p50Nanos),
+    timeColumn("p99", (row) => row.p99Nanos),
+  ];
+}
+
 export function redColumns<Row extends Red>(): Column<Row>[] {
   return [
     {
@@ -40,22 +77,8 @@ export function redColumns<Row extends Red>(): Column<Row>[] {
         </span>
       ),
     },
-    {
-      key: "p50",
-      head: "p50",
-      class: "time-column",
-      number: true,
-      by: (row) => row.p50Nanos,
-      cell: (row) => duration(row.p50Nanos),
-    },
-    {
-      key: "p90",
-      head: "p90",
-      class: "time-column",
-      number: true,
-      by: (row) => row.p90Nanos,
-      cell: (row) => duration(row.p90Nanos),
-    },
+    timeColumn("p50", (row) => row.p50Nanos),
+    timeColumn("p90", (row) => row.p90Nanos),
     {
       key: "p99",
       head: "p99",
