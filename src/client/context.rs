@@ -6,7 +6,7 @@
 //! [contexts.production]
 //! url = "https://traces.example.com"
 //! tenant = "shop"
-//! token_file = "/home/me/.spanlake-token"
+//! token_file = "/run/secrets/spanlake-token"
 //! otlp = "https://otlp.example.com:4318"
 //! headers = { "X-Team" = "checkout" }
 //! ```
