@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus_client::registry::Registry;
 use spanlake_block::{Block, BlockMeta, SearchIndex, Written};
 use spanlake_cache::RangeCache;
-use spanlake_model::Tenant;
+use spanlake_model::{Tenant, world};
 use spanlake_storage::{Kind, Operation, Store};
 
 use crate::block_ref::BlockRef;
@@ -109,7 +109,7 @@ impl Catalog {
         let state = self.state(tenant);
         let inner = Arc::clone(&self.inner);
         // On a task of its own: others wait for the same listing, so it must go on when this caller does not.
-        let taken = tokio::spawn(async move { state.snapshot(&inner.store, &inner.metrics).await });
+        let taken = tokio::spawn(world::carried(async move { state.snapshot(&inner.store, &inner.metrics).await }));
         taken.await.unwrap_or_else(|error| {
             let message = format!("taking the snapshot was cut short: {error}");
             Err(spanlake_storage::Error::new(Kind::Unavailable, Operation::List, &keys::l0(tenant), message).into())

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use spanlake_model::Tenant;
+use spanlake_model::world::{self, Rule};
 use spanlake_storage::{Kind, Object};
 use tokio::time::Instant;
 
@@ -69,7 +70,8 @@ impl Catalog {
         grants: Duration,
         seen: Option<SeenLease>,
     ) -> Result<Asked, Error> {
-        let Some(sequence) = newest(&self.list_leases(tenant).await?) else {
+        let listed = self.list_leases(tenant).await?;
+        let Some(sequence) = newest(&listed) else {
             return self.take_lease(tenant, holder, grants, 1).await;
         };
         let body = match self.inner.store.get(&keys::lease(tenant, sequence)).await {
@@ -84,7 +86,14 @@ impl Catalog {
             document.as_ref().map_or(grants, |lease| Duration::from_millis(lease.grants_millis).min(MAX_GRANT));
         let since = seen.filter(|seen| seen.sequence == sequence).map_or_else(Instant::now, |seen| seen.since);
         let is_free = document.is_some_and(|lease| lease.released || lease.holder == holder);
-        if !is_free && since.elapsed() < granted {
+        let silent = match world::is_broken(Rule::MeasureLeasesHere) {
+            false => since.elapsed(),
+            true => listed.last().map_or(granted, |lease| {
+                // The age as the store's clock and the one here tell it together.
+                world::now().duration_since(lease.last_modified).unwrap_or_default()
+            }),
+        };
+        if !is_free && silent < granted {
             return Ok(Asked::Other(Some(SeenLease { sequence, since })));
         }
         self.take_lease(tenant, holder, grants, sequence + 1).await

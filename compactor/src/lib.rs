@@ -9,6 +9,7 @@
 
 mod candidate;
 mod config;
+mod dry_run;
 mod garbage;
 mod hold;
 mod memory;

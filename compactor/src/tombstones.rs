@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use spanlake_catalog::{BlockRef, Catalog, Error, Snapshot};
 use spanlake_model::TraceId;
+use spanlake_model::world::{self, Rule};
 
 use crate::candidate::unix_nanos;
 use crate::memory::Memory;
@@ -158,16 +159,20 @@ async fn held(
     Ok(ids)
 }
 
-/// Whether deletions could be forgotten, by the clocks of those who asked for them: worth a look at the store's clock.
+/// Whether deletions could be forgotten, by the clocks of those who asked for them: worth a look at the store's clock. One that
+/// was asked for by a clock that is ahead of this one counts as old: how far ahead it is, is not known.
 pub(crate) fn may_be_forgotten(snapshot: &Snapshot, memory: &Memory, min_age: Duration, now_unix_nanos: u64) -> bool {
     let min_age = u64::try_from(min_age.as_nanos()).unwrap_or(u64::MAX);
-    let oldest = snapshot.deleted().iter().map(|(_, tombstone)| tombstone.unix_nanos).min();
-    oldest.is_some_and(|oldest| now_unix_nanos.saturating_sub(oldest) >= min_age)
+    let is_old = |asked: u64| now_unix_nanos.checked_sub(asked).is_none_or(|age| age >= min_age);
+    snapshot.deleted().iter().any(|(_, tombstone)| is_old(tombstone.unix_nanos))
         && kept(snapshot, memory, now_unix_nanos).is_some_and(|kept| kept.len() < snapshot.deleted().len())
 }
 
 /// The deleted traces that damaged blocks hold. None while another live block holds one, or may.
 fn kept(snapshot: &Snapshot, memory: &Memory, now_unix_nanos: u64) -> Option<HashSet<TraceId>> {
+    if world::is_broken(Rule::LookBeforeForgetting) {
+        return Some(HashSet::new());
+    }
     let quarantined = quarantined(snapshot);
     let is_given_up = |block: &BlockRef| {
         let since = quarantined.get(&*block.key);
@@ -187,18 +192,18 @@ fn kept(snapshot: &Snapshot, memory: &Memory, now_unix_nanos: u64) -> Option<Has
     Some(kept)
 }
 
-/// The deleted traces that no live block holds and whose deletion was committed longer than `min_age` ago by the store's clock,
-/// each with the manifest that deleted it.
-/// A LIST for each deletion.
+/// The deleted traces that no live block of the snapshot holds, and whose deletion had been committed for `min_age` when the
+/// snapshot was taken, each with the manifest that deleted it. `taken_at` is when that was, or before, by the store's clock: what was
+/// stored since is not in the snapshot, and a look may take long. A LIST for each deletion.
 pub(crate) async fn forgettable(
     catalog: &Catalog,
     snapshot: &Snapshot,
     memory: &Memory,
     min_age: Duration,
-    store_now: SystemTime,
+    taken_at: SystemTime,
 ) -> Result<Vec<(TraceId, u64)>, Error> {
-    let Some(kept) = kept(snapshot, memory, unix_nanos(store_now)) else { return Ok(Vec::new()) };
-    let written_before = store_now.checked_sub(min_age).unwrap_or(SystemTime::UNIX_EPOCH);
+    let Some(kept) = kept(snapshot, memory, unix_nanos(taken_at)) else { return Ok(Vec::new()) };
+    let written_before = taken_at.checked_sub(min_age).unwrap_or(SystemTime::UNIX_EPOCH);
     let mut sequences: Vec<u64> = snapshot.deleted().iter().map(|(_, tombstone)| tombstone.sequence).collect();
     sequences.sort_unstable();
     sequences.dedup();

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use spanlake_block::{MergeOptions, WriteOptions};
 use spanlake_catalog::{BlockRef, Catalog, Committed, Edit, Error, MAX_QUARANTINED, Quarantined, Retired, Snapshot};
-use spanlake_model::{Tenant, world};
+use spanlake_model::Tenant;
+use spanlake_model::world::{self, Rule};
 use tokio::time::Instant;
 
 use crate::Config;
@@ -46,14 +47,14 @@ pub(crate) struct Role<'a> {
 }
 
 /// What is due for a tenant.
-struct Due {
-    plan: Plan,
+pub(crate) struct Due {
+    pub(crate) plan: Plan,
     check: bool,
     forget_deleted: bool,
-    delete: bool,
+    pub(crate) delete: bool,
     forget: bool,
-    sweep: bool,
-    manifests: bool,
+    pub(crate) sweep: bool,
+    pub(crate) manifests: bool,
 }
 
 impl Due {
@@ -109,37 +110,6 @@ impl Role<'_> {
         }
     }
 
-    /// Reports what would be done.
-    async fn tell(
-        &self,
-        tenant: &Tenant,
-        snapshot: &Snapshot,
-        memory: &mut Memory,
-        due: &Due,
-        now: SystemTime,
-    ) -> Result<(), Error> {
-        if due.plan != Plan::Nothing {
-            let bytes = due.plan.input_bytes(&candidates(snapshot, &memory.holding, &memory.left_out));
-            tracing::info!(%tenant, plan = ?due.plan, bytes, dry_run = true, "due");
-        }
-        if due.delete {
-            memory.deleted_at = Some(Instant::now());
-            let past = garbage::past_grace(self.catalog, tenant, self.config, memory, now).await?;
-            let first = past.old.first().or(past.early.first()).map(|key| &**key);
-            let count = past.old.len() + past.early.len();
-            tracing::info!(%tenant, count, first, dry_run = true, "objects past their grace");
-        }
-        if due.sweep {
-            memory.sweep_at = Instant::now() + self.config.sweep_interval.get();
-            garbage::sweep(self.catalog, tenant, self.config, self.metrics, now).await?;
-        }
-        if due.manifests {
-            memory.manifests_at = Instant::now() + self.config.sweep_interval.get();
-            garbage::sweep_manifests(self.catalog, tenant, self.config, self.metrics, now).await?;
-        }
-        Ok(())
-    }
-
     /// Does the next thing that is due.
     pub(crate) async fn turn(&self, tenant: &Tenant, memory: &mut Memory) -> Result<Turn, Error> {
         let outcome = self.work(tenant, memory).await;
@@ -159,6 +129,8 @@ impl Role<'_> {
         if self.config.dry_run {
             return Ok(Turn::Idle);
         }
+        // A machine that sleeps may stop the one clock and not the other.
+        let (begun, begun_at) = (Instant::now(), world::now());
         let snapshot = self.catalog.snapshot(tenant).await?;
         memory.prune(&snapshot);
         if self.due(tenant, &snapshot, memory, unix_nanos(world::now())).is_nothing() {
@@ -180,7 +152,13 @@ impl Role<'_> {
         // From here on the store's clock counts: a wrong one here must not drop or delete anything too early.
         let store_now = memory.hold.store_now();
         let due = self.due(tenant, &snapshot, memory, unix_nanos(store_now));
-        worked |= self.chores(tenant, &snapshot, memory, &due, epoch).await?;
+        if due.forget_deleted {
+            let since = begun.elapsed().max(world::now().duration_since(begun_at).unwrap_or_default());
+            let since = if world::is_broken(Rule::AgeAsOfTheListing) { Duration::ZERO } else { since };
+            let taken_at = store_now.checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH);
+            worked |= self.forget_deleted(&snapshot, memory, epoch, taken_at).await?;
+        }
+        worked |= self.chores(tenant, memory, &due, epoch).await?;
         worked |= match due.plan {
             Plan::Nothing => false,
             Plan::Merge { level, inputs } => self.merge(&snapshot, memory, epoch, level, &inputs).await?,
@@ -190,26 +168,29 @@ impl Role<'_> {
         Ok(if worked { Turn::Worked } else { Turn::Idle })
     }
 
-    async fn chores(
+    /// Forgets deletions of traces that are gone from storage; whether there were any. `taken_at` is when the snapshot was taken, by
+    /// the store's clock.
+    async fn forget_deleted(
         &self,
-        tenant: &Tenant,
         snapshot: &Snapshot,
         memory: &mut Memory,
-        due: &Due,
         epoch: u64,
+        taken_at: SystemTime,
     ) -> Result<bool, Error> {
+        let (tenant, min_age) = (&snapshot.tenant, self.config.deleted_traces_min_age.get());
+        let forget_deleted = tombstones::forgettable(self.catalog, snapshot, memory, min_age, taken_at).await?;
+        if forget_deleted.is_empty() {
+            return Ok(false);
+        }
+        let count = forget_deleted.len();
+        let won = self.commit(tenant, memory, Edit { epoch, forget_deleted, ..Edit::default() }).await?;
+        tracing::info!(target: "audit", %tenant, count, won, "deleted traces are gone from storage");
+        Ok(won)
+    }
+
+    async fn chores(&self, tenant: &Tenant, memory: &mut Memory, due: &Due, epoch: u64) -> Result<bool, Error> {
         let mut worked = false;
         let store_now = memory.hold.store_now();
-        if due.forget_deleted {
-            let min_age = self.config.deleted_traces_min_age.get();
-            let forget_deleted = tombstones::forgettable(self.catalog, snapshot, memory, min_age, store_now).await?;
-            if !forget_deleted.is_empty() {
-                let count = forget_deleted.len();
-                let won = self.commit(tenant, memory, Edit { epoch, forget_deleted, ..Edit::default() }).await?;
-                tracing::info!(target: "audit", %tenant, count, won, "deleted traces are gone from storage");
-                worked |= won;
-            }
-        }
         if due.delete {
             let past = garbage::past_grace(self.catalog, tenant, self.config, memory, store_now).await?;
             // Where more is left than one turn deletes, the next one goes on at once.
@@ -283,7 +264,10 @@ impl Role<'_> {
             write: WriteOptions { level, ..WriteOptions::default() },
             window_nanos: self.config.window.as_nanos(),
             max_block_bytes: self.config.max_block_bytes.bytes(),
-            deleted: snapshot.deleted().ids(),
+            deleted: match world::is_broken(Rule::DropDeletedRows) {
+                false => snapshot.deleted().ids(),
+                true => Arc::default(),
+            },
             ..MergeOptions::default()
         };
         let mut outputs = Vec::new();
@@ -432,7 +416,8 @@ impl Role<'_> {
             memory.left_out.insert(Arc::clone(&block.key));
             return Ok(());
         }
-        let found = Quarantined { key: Arc::clone(&block.key), problem, unix_nanos: unix_nanos(world::now()) };
+        let found =
+            Quarantined { key: Arc::clone(&block.key), problem, unix_nanos: unix_nanos(memory.hold.store_now()) };
         let edit = Edit { epoch, quarantine: vec![found], ..Edit::default() };
         for _ in 0..MAX_COMMITS {
             if !matches!(self.catalog.commit(tenant, edit.clone()).await?, Committed::Lost { .. }) {

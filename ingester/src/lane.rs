@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use spanlake_model::Tenant;
+use spanlake_model::{Tenant, world};
 use spanlake_otlp::Batch;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
@@ -161,7 +161,7 @@ pub(crate) fn enqueue(guard: LaneGuard, request: Pending) {
         !std::mem::replace(&mut queue.driven, true)
     };
     if start {
-        tokio::spawn(drive(guard));
+        tokio::spawn(world::carried(drive(guard)));
     } else {
         guard.lane().changed.notify_one();
     }
@@ -195,7 +195,7 @@ async fn drive(guard: LaneGuard) {
         let until = match step {
             Step::Flush => {
                 last_flush_start = Some(Instant::now());
-                flushes.spawn(flush::flush(Arc::clone(shared), lane.tenant.clone(), requests));
+                flushes.spawn(world::carried(flush::flush(Arc::clone(shared), lane.tenant.clone(), requests)));
                 continue;
             }
             Step::Exit => return,
