@@ -195,17 +195,15 @@ mod inner {
     }
 
     /// Does work on a process's clock: [`super::now`] is what it shows. Without a clock the time is right.
-    pub fn on_clock<F: Future>(clock: Option<Clock>, work: F) -> impl Future<Output = F::Output> {
-        async move {
-            let mut work = pin!(work);
-            poll_fn(|context| {
-                let outer = CLOCK.replace(clock.clone());
-                let polled = work.as_mut().poll(context);
-                CLOCK.set(outer);
-                polled
-            })
-            .await
-        }
+    pub async fn on_clock<F: Future>(clock: Option<Clock>, work: F) -> F::Output {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            let outer = CLOCK.replace(clock.clone());
+            let polled = work.as_mut().poll(context);
+            CLOCK.set(outer);
+            polled
+        })
+        .await
     }
 
     pub(super) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
@@ -276,7 +274,10 @@ mod inner {
             assert_eq!(run(&mut now, &ahead), at(1_060));
             assert_eq!(run(&mut now, &behind), at(940));
             assert_eq!(now(), at(1_000));
-            let started = poll_once(on_clock(Some(ahead), async { super::super::carried(async { now() }) }));
+            // Begun on one clock, it goes on where another one is current.
+            let mut begun = None;
+            poll_once(on_clock(Some(ahead), async { begun = Some(super::super::carried(async { now() })) }));
+            let started = begun.expect("it was begun a line above");
             assert_eq!(poll_once(on_clock(Some(behind.clone()), started)), at(1_060));
             assert_eq!(poll_once(on_clock(Some(behind), on_clock(None, async { now() }))), at(1_000));
         }

@@ -76,23 +76,23 @@ async fn by_id(scene: &Scene, process: &QuerierProcess, tenant: &Tenant, asked_f
 
 /// The spans of one request, by tags or by TraceQL.
 async fn by_search(scene: &Scene, process: &QuerierProcess, number: usize, by_query: bool) -> Came {
-    let (tenant, marker, due) = {
-        let request = &scene.ledger.borrow().requests[number];
-        let due: Vec<TraceId> = if request.is_acknowledged { request.spans.keys().copied().collect() } else { vec![] };
-        (request.tenant.clone(), request.marker.clone(), due)
+    let (tenant, marker, wanted) = {
+        let ledger = scene.ledger.borrow();
+        let request = &ledger.requests[number];
+        (request.tenant.clone(), request.marker.clone(), ledger.want(number))
     };
     let (tenants, gate) = (std::slice::from_ref(&tenant), &process.process.gate);
     if by_query {
         let query = traceql_for(&marker);
         return match gate.hear(process.querier.traceql_search(tenants, &query, None)).await {
-            Some(Ok(answer)) => Came::Answer(check_traceql(&answer, &scene.ledger.borrow().requests[number], &due)),
+            Some(Ok(answer)) => Came::Answer(check_traceql(&answer, &scene.ledger.borrow(), &wanted)),
             Some(Err(error)) => Came::Failure(error),
             None => Came::Nothing,
         };
     }
     let search = search_for(&marker);
     match gate.hear(process.querier.search(tenants, &search)).await {
-        Some(Ok(answer)) => Came::Answer(check_search(&answer, &scene.ledger.borrow().requests[number], &due)),
+        Some(Ok(answer)) => Came::Answer(check_search(&answer, &scene.ledger.borrow(), &wanted)),
         Some(Err(error)) => Came::Failure(error),
         None => Came::Nothing,
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use spanlake_catalog::Catalog;
+use spanlake_model::world::{Clock, on_clock};
 use spanlake_storage::{Backend, Driver, Error, Operation, Page};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -31,6 +32,7 @@ pub struct Gate {
     inner: Arc<dyn Driver>,
     truth: Catalog,
     history: Arc<History>,
+    clock: Clock,
     state: Mutex<State>,
     dead: watch::Sender<bool>,
 }
@@ -50,8 +52,8 @@ impl fmt::Debug for Gate {
 
 impl Gate {
     /// `truth` sees the objects as they are, to judge what the process deletes.
-    pub fn new(name: String, inner: Arc<dyn Driver>, truth: Catalog, history: Arc<History>) -> Arc<Self> {
-        Arc::new(Self { name, inner, truth, history, state: Mutex::default(), dead: watch::Sender::new(false) })
+    pub fn new(name: String, inner: Arc<dyn Driver>, truth: Catalog, history: Arc<History>, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { name, inner, truth, history, clock, state: Mutex::default(), dead: watch::Sender::new(false) })
     }
 
     /// Ends the process now.
@@ -87,12 +89,12 @@ impl Gate {
         dead.wait_for(|dead| *dead).await.expect("the gate holds the sender");
     }
 
-    /// What a caller outside hears of `work` of this process: nothing if it dies first.
+    /// What a caller outside hears of `work` of this process, which goes by its clock: nothing if it dies first.
     pub async fn hear<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             () = self.death() => None,
-            outcome = work => Some(outcome),
+            outcome = on_clock(Some(self.clock.clone()), work) => Some(outcome),
         }
     }
 
@@ -124,7 +126,8 @@ impl Gate {
             self.kill();
         }
         self.stop_if_dead().await;
-        let outcome = call.await;
+        // The store has a clock of its own.
+        let outcome = on_clock(None, call).await;
         if dies(true) {
             self.kill();
         }
@@ -171,7 +174,7 @@ impl Driver for Gate {
     }
 
     async fn delete(&self, key: &str) -> Result<(), Error> {
-        if is_live(&self.truth, key).await && !self.is_dead() {
+        if on_clock(None, is_live(&self.truth, key)).await && !self.is_dead() {
             self.history.violate(format!("{} deletes {key}, which is live", self.name));
         }
         self.pass(Operation::Delete, key, self.inner.delete(key)).await

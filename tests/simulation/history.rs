@@ -63,6 +63,13 @@ impl History {
         self.state.lock().expect("no holder panics").violations.push(what);
     }
 
+    /// Returns soon after something happened that must not.
+    pub async fn first_violation(&self) {
+        while self.state.lock().expect("no holder panics").violations.is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// What happened that must not.
     pub fn violations(&self) -> Vec<String> {
         self.state.lock().expect("no holder panics").violations.clone()

@@ -3,9 +3,10 @@
 use spanlake_catalog::Catalog;
 use spanlake_model::{Tenant, TraceId};
 use spanlake_querier::{Error, Querier, SearchAnswer, SearchRequest, Tag, TraceqlAnswer, TraceqlSearch};
+use tokio::time::Instant;
 
 use crate::cluster::Cluster;
-use crate::ledger::{Ledger, Request};
+use crate::ledger::{Ledger, Wanted};
 
 /// More than any run has traces.
 const ALL_TRACES: usize = 10_000;
@@ -32,8 +33,9 @@ pub fn may_fail(error: &Error, damages: bool) -> bool {
     }
 }
 
-/// What is wrong with the answer to a search for a request's spans: `due` are the traces it must show.
-pub fn check_search(answer: &SearchAnswer, request: &Request, due: &[TraceId]) -> Result<(), String> {
+/// What is wrong with the answer to a search for a request's spans.
+pub fn check_search(answer: &SearchAnswer, ledger: &Ledger, wanted: &Wanted) -> Result<(), String> {
+    let request = &ledger.requests[wanted.number];
     let mut found: Vec<TraceId> = answer.traces.iter().map(|trace| trace.trace_id).collect();
     found.sort();
     let wrong = |what: String| Err(format!("the search for {} of tenant {}: {what}", request.marker, request.tenant));
@@ -43,8 +45,21 @@ pub fn check_search(answer: &SearchAnswer, request: &Request, due: &[TraceId]) -
     if let Some(stranger) = found.iter().find(|id| !request.spans.contains_key(id)) {
         return wrong(format!("trace {stranger} has no such span"));
     }
-    match due.iter().find(|id| !found.contains(id)) {
-        Some(missing) => wrong(format!("trace {missing} is missing; {} of {} are there", found.len(), due.len())),
+    check_duties(&found, ledger, wanted).or_else(wrong)
+}
+
+/// What is wrong with the traces that a search for a request's spans has found.
+fn check_duties(found: &[TraceId], ledger: &Ledger, wanted: &Wanted) -> Result<(), String> {
+    let (request, duties) = (&ledger.requests[wanted.number], &ledger.duties);
+    if let Some(shown) = found.iter().find(|id| duties.must_hide(request, **id, wanted.asked)) {
+        return Err(format!("trace {shown} is deleted and shown"));
+    }
+    let is_missing = |(id, since): &&(TraceId, _)| !found.contains(id) && duties.must_show(request, *id, *since);
+    match wanted.due.iter().find(is_missing) {
+        Some((missing, _)) => {
+            let due_count = wanted.due.len();
+            Err(format!("trace {missing} is missing; {} of {due_count} are there", found.len()))
+        }
         None => Ok(()),
     }
 }
@@ -55,9 +70,9 @@ pub fn traceql_for(marker: &str) -> TraceqlSearch {
     TraceqlSearch { query, range: None, limit: ALL_TRACES, spans_per_span_set: 100 }
 }
 
-/// What is wrong with the answer to a TraceQL search for a request's spans: each of the `due` traces must show all of them, and
-/// no trace some of them or one twice.
-pub fn check_traceql(answer: &TraceqlAnswer, request: &Request, due: &[TraceId]) -> Result<(), String> {
+/// What is wrong with the answer to a TraceQL search for a request's spans: a trace shows all of them, none twice.
+pub fn check_traceql(answer: &TraceqlAnswer, ledger: &Ledger, wanted: &Wanted) -> Result<(), String> {
+    let request = &ledger.requests[wanted.number];
     let wrong = |what: String| Err(format!("TraceQL for {} of tenant {}: {what}", request.marker, request.tenant));
     if let Some(bound) = &answer.stopped {
         return wrong(format!("it stopped: {bound}"));
@@ -70,13 +85,8 @@ pub fn check_traceql(answer: &TraceqlAnswer, request: &Request, due: &[TraceId])
             return wrong(format!("{matched} of the {sent} spans of trace {id} match"));
         }
     }
-    let is_there = |id: &TraceId| answer.traces.iter().any(|trace| trace.trace_id == *id);
-    match due.iter().find(|id| !is_there(id)) {
-        Some(missing) => {
-            wrong(format!("trace {missing} is missing; {} of {} are there", answer.traces.len(), due.len()))
-        }
-        None => Ok(()),
-    }
+    let found: Vec<TraceId> = answer.traces.iter().map(|trace| trace.trace_id).collect();
+    check_duties(&found, ledger, wanted).or_else(wrong)
 }
 
 /// Whether the object is one of a tenant's live blocks now.
@@ -120,42 +130,56 @@ pub async fn check_objects(cluster: &Cluster, tenant: &Tenant) -> Result<(), Str
 }
 
 /// Everything, when nothing happens any more: what was acknowledged is found once, by id and by search, with the right counts,
-/// and every request is whole or absent.
-pub async fn check_all(cluster: &Cluster, ledger: &mut Ledger, tenants: &[Tenant]) -> Result<(), String> {
-    let querier = cluster.true_querier();
+/// and every request is whole or absent. Of `searched` requests one is searched for.
+pub async fn check_all(
+    cluster: &Cluster,
+    ledger: &mut Ledger,
+    tenants: &[Tenant],
+    searched: usize,
+) -> Result<(), String> {
+    let (querier, begun) = (cluster.true_querier(), Instant::now());
     for tenant in tenants {
         check_chain(cluster, tenant).await?;
         check_objects(cluster, tenant).await?;
     }
+    check_traces(cluster, ledger, &querier).await?;
     for (tenant, id) in ledger.traces() {
-        let expected = ledger.expect(&tenant, id);
-        ledger.check(&expected, &spans_of(&querier, &tenant, id).await?)?;
         for other in tenants.iter().filter(|other| **other != tenant) {
             if !spans_of(&querier, other, id).await?.is_empty() {
                 return Err(format!("trace {id} of tenant {tenant} is shown to tenant {other}"));
             }
         }
     }
-    if let Some(torn) = ledger.torn_request() {
+    if let Some(torn) = ledger.torn_request(begun) {
         return Err(torn);
     }
-    for request in &ledger.requests {
+    for (number, request) in ledger.requests.iter().enumerate().step_by(searched) {
+        let wanted = ledger.want_what_was_shown(number, begun);
         let answer = querier.search(std::slice::from_ref(&request.tenant), &search_for(&request.marker)).await;
         let answer = answer.map_err(|error| error.to_string())?;
-        let is_stored = request.spans.keys().all(|id| ledger.shows(request, *id));
-        let due: Vec<TraceId> = if is_stored { request.spans.keys().copied().collect() } else { Vec::new() };
-        check_search(&answer, request, &due)?;
+        check_search(&answer, ledger, &wanted)?;
         let query = traceql_for(&request.marker);
         let by_query = querier.traceql_search(std::slice::from_ref(&request.tenant), &query, None).await;
-        check_traceql(&by_query.map_err(|error| error.to_string())?, request, &due)?;
+        check_traceql(&by_query.map_err(|error| error.to_string())?, ledger, &wanted)?;
         for trace in &answer.traces {
             let counted: u32 = trace.services.iter().map(|service| service.span_count).sum();
-            let seen = ledger.seen_count(&request.tenant, trace.trace_id);
+            let seen = ledger.seen_count(&request.tenant, trace.trace_id, begun);
             if counted as usize != seen {
                 let id = trace.trace_id;
                 return Err(format!("a search counts {counted} spans of trace {id}, by id there are {seen}"));
             }
         }
+    }
+    Ok(())
+}
+
+/// Every trace, by id.
+pub async fn check_traces(cluster: &Cluster, ledger: &mut Ledger, querier: &Querier) -> Result<(), String> {
+    for (tenant, id) in ledger.traces() {
+        let expected = ledger.expect(&tenant, id);
+        let found = spans_of(querier, &tenant, id).await?;
+        ledger.check(&expected, &found)?;
+        cluster.history.note(format_args!("trace {id} of {tenant} has {} spans", found.len()));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use spanlake_catalog::{Committed, Edit, Error};
 use spanlake_ingester::PushError;
 use spanlake_model::Tenant;
+use spanlake_model::world::Rule;
 use spanlake_storage::Kind;
 use tokio::time::Instant;
 
@@ -20,7 +21,7 @@ use crate::run::simulated;
 
 /// How a request ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub enum End {
     /// As if nothing had happened.
     Well,
     /// It says that it failed, and had no effect that anyone sees.
@@ -33,7 +34,7 @@ enum End {
 
 /// The kinds of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ask {
+pub enum Ask {
     /// An export request, up to the acknowledgement: PUT of a level-0 block.
     PutBlock,
     /// A commit: PUT of a manifest, by a catalog that has read the one before.
@@ -142,8 +143,16 @@ fn rule(operation: &str, fault: &str) -> String {
     if fault.starts_with("get ") { fault.to_owned() } else { format!("{operation} {fault}") }
 }
 
-/// One cell: how the request ends, and that nothing is lost, doubled or torn once the weather is good again.
-fn check(what: Ask, fault: &str, expect: End) {
+/// How a cell's request ends, with a rule of ours switched off.
+pub fn end_of(what: Ask, fault: &str, broken: Option<Rule>) -> End {
+    simulated(5, broken, async |_| {
+        let plan = plan_of(what, fault);
+        ask(&Cluster::new(Default::default()), &mut Ledger::default(), what, &plan).await.0
+    })
+}
+
+/// The plan of a cell: its faults are of its operation, unless they name one.
+fn plan_of(what: Ask, fault: &str) -> String {
     let operation = match what {
         Ask::PutBlock | Ask::PutManifest => "put",
         Ask::GetManifest => "get",
@@ -152,15 +161,20 @@ fn check(what: Ask, fault: &str, expect: End) {
         Ask::List => "list",
     };
     let plan: Vec<String> = fault.split(';').map(|fault| rule(operation, fault.trim())).collect();
+    plan.join("; ")
+}
+
+/// One cell: how the request ends, and that nothing is lost, doubled or torn once the weather is good again.
+fn check(what: Ask, fault: &str, expect: End) {
     simulated(5, None, async |_| {
         let cluster = Cluster::new(Default::default());
         let mut ledger = Ledger::default();
-        let (end, took) = ask(&cluster, &mut ledger, what, &plan.join("; ")).await;
+        let (end, took) = ask(&cluster, &mut ledger, what, &plan_of(what, fault)).await;
         assert_eq!(end, expect, "{what:?} under {fault}, after {took:?}");
         assert!(took <= Duration::from_secs(31), "{what:?} under {fault} took {took:?}");
         cluster.faulty.set_rules(Vec::new());
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let whole = check_all(&cluster, &mut ledger, &[Tenant::single()]).await;
+        let whole = check_all(&cluster, &mut ledger, &[Tenant::single()], 1).await;
         whole.unwrap_or_else(|violation| panic!("{what:?} under {fault}: {violation}"));
         assert_eq!(cluster.history.violations(), Vec::<String>::new(), "{what:?} under {fault}");
     });

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use spanlake_block::Written;
 use spanlake_catalog::{BlockRef, Committed, Edit, Error, Snapshot};
 use spanlake_model::Tenant;
-use spanlake_model::world::{Rule, is_broken, now};
+use spanlake_model::world::{Rule, is_broken, now, on_clock};
 
 use crate::cluster::{Cluster, GRACE, Process};
 
@@ -116,12 +116,13 @@ impl Mover {
 
     /// Retired objects that no reader can need any more, by the store's clock.
     async fn deletable(&self, tenant: &Tenant, snapshot: &Snapshot) -> Result<Vec<Arc<str>>, Error> {
+        let store_now = on_clock(None, async { now() }).await;
         let grace = if is_broken(Rule::WaitBeforeDelete) { Duration::ZERO } else { GRACE.get() };
         let listed = self.process.catalog.store().list(&format!("tenants/{tenant}/manifest/"), None).await?;
         let is_old = |sequence: u64| {
             let name = format!("/{sequence:020}.json");
             let manifest = listed.iter().find(|object| object.key.ends_with(&name));
-            manifest.is_some_and(|object| now().duration_since(object.last_modified).is_ok_and(|age| age >= grace))
+            manifest.is_some_and(|object| store_now.duration_since(object.last_modified).is_ok_and(|age| age >= grace))
         };
         let old = snapshot.retired().filter(|retired| is_old(retired.sequence));
         Ok(old.map(|retired| Arc::clone(&retired.key)).collect())

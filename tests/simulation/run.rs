@@ -11,8 +11,11 @@ use spanlake_model::Tenant;
 use spanlake_model::world::{self, Simulation};
 use tokio::time::{Instant, sleep};
 
+use crate::aftermath::{age, heal};
 use crate::ask::ask;
+use crate::clocks::{go_wrong, set_some_wrong};
 use crate::cluster::{Cluster, IngesterProcess, QuerierProcess};
+use crate::deletions::delete;
 use crate::gate::Death;
 use crate::invariants::check_all;
 use crate::ledger::{EPOCH_NANOS, Ledger};
@@ -29,6 +32,8 @@ pub struct Options {
     pub broken: Option<world::Rule>,
     /// Who changes which blocks are live.
     pub workers: Workers,
+    /// Whether it goes on, with compactors alone, until everything is done and the retention is over.
+    pub has_aftermath: bool,
 }
 
 /// Who changes which blocks are live.
@@ -42,7 +47,13 @@ pub enum Workers {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { length: Duration::from_secs(60), plan: None, broken: None, workers: Workers::Compactors }
+        Self {
+            length: Duration::from_secs(60),
+            plan: None,
+            broken: None,
+            workers: Workers::Compactors,
+            has_aftermath: true,
+        }
     }
 }
 
@@ -58,6 +69,7 @@ pub struct Report {
     pub acknowledged_count: usize,
     pub answer_count: u64,
     pub failed_answer_count: u64,
+    pub deletion_count: u64,
     pub kill_count: u64,
     pub fault_count: u64,
     pub block_count: usize,
@@ -80,8 +92,13 @@ pub struct Scene {
     pub workers: Vec<RefCell<std::sync::Arc<crate::gate::Gate>>>,
     pub answers: Cell<u64>,
     pub failures: Cell<u64>,
+    /// Those that were acknowledged.
+    pub deletions: Cell<u64>,
     pub kills: Cell<u64>,
 }
+
+/// Of so many requests one is searched for while many blocks are not merged.
+const SEARCHED: usize = 4;
 
 /// Runs a seed.
 pub fn run(seed: u64, options: &Options) -> Report {
@@ -152,19 +169,25 @@ async fn act(random: &mut StdRng, plan: String, options: &Options) -> Report {
     let ingesters = (0..2).map(|i| RefCell::new(cluster.boot_ingester(&format!("ingester {i}")))).collect();
     let queriers = (0..2).map(|i| RefCell::new(cluster.boot_querier(&format!("querier {i}")))).collect();
     let workers = (0..2).map(|i| RefCell::new(cluster.boot(&format!("worker {i}")).gate)).collect();
+    for name in ["compactor 0", "compactor 1", "mover 0", "mover 1"] {
+        cluster.clock(name);
+    }
+    set_some_wrong(&cluster, random);
     let damages = plan.contains("flip") || plan.contains("short");
+    let ledger = RefCell::new(Ledger::of(&cluster));
     let scene = Scene {
         cluster,
         length: options.length,
         damages,
         tenants,
-        ledger: RefCell::default(),
+        ledger,
         claims: Claims::default(),
         ingesters,
         queriers,
         workers,
         answers: Cell::new(0),
         failures: Cell::new(0),
+        deletions: Cell::new(0),
         kills: Cell::new(0),
     };
     let mut child = || StdRng::seed_from_u64(random.random());
@@ -175,20 +198,24 @@ async fn act(random: &mut StdRng, plan: String, options: &Options) -> Report {
         () = async { tokio::join!(
             send(&scene, child()), send(&scene, child()), send(&scene, child()),
             ask(&scene, child()), ask(&scene, child()),
+            delete(&scene, child()), go_wrong(&scene.cluster, child()),
             compact(&scene, workers, 0, child()), compact(&scene, workers, 1, child()),
             keep_ingester(&scene, 0, child()), keep_ingester(&scene, 1, child()),
             keep_querier(&scene, 0, child()), keep_querier(&scene, 1, child()),
             harm(&scene, child()),
         ); } => {}
         () = until => {}
+        () = scene.cluster.history.first_violation() => {}
     }
-    reckon(scene, plan).await
+    reckon(scene, plan, options.has_aftermath).await
 }
 
 /// Ends everything, lets what was sent land, and checks all there is.
-async fn reckon(scene: Scene, plan: String) -> Report {
-    let Scene { cluster, tenants, ledger, ingesters, queriers, workers, answers, failures, kills, .. } = scene;
+async fn reckon(scene: Scene, plan: String, has_aftermath: bool) -> Report {
+    let Scene { cluster, tenants, ledger, ingesters, queriers, workers, answers, failures, deletions, kills, .. } =
+        scene;
     let mut ledger = ledger.into_inner();
+    ledger.give_up();
     for gate in ingesters.iter().map(|slot| std::sync::Arc::clone(&slot.borrow().process.gate)) {
         gate.kill();
     }
@@ -196,7 +223,19 @@ async fn reckon(scene: Scene, plan: String) -> Report {
     workers.iter().for_each(|slot| slot.borrow().kill());
     cluster.faulty.set_rules(Vec::new());
     sleep(Duration::from_secs(60)).await;
-    if let Err(violation) = check_all(&cluster, &mut ledger, &tenants).await {
+    let checked = async {
+        if !cluster.history.violations().is_empty() {
+            return Ok(());
+        }
+        // What is searched for in full once all is merged is searched for in part before that.
+        check_all(&cluster, &mut ledger, &tenants, if has_aftermath { SEARCHED } else { 1 }).await?;
+        if !has_aftermath {
+            return Ok(());
+        }
+        heal(&cluster, &mut ledger, &tenants).await?;
+        age(&cluster, &mut ledger, &tenants).await
+    };
+    if let Err(violation) = checked.await {
         cluster.history.violate(violation);
     }
     let (mut block_count, mut l0_count, mut manifest_count) = (0, 0, 0);
@@ -214,6 +253,7 @@ async fn reckon(scene: Scene, plan: String) -> Report {
         acknowledged_count: ledger.requests.iter().filter(|request| request.is_acknowledged).count(),
         answer_count: answers.get(),
         failed_answer_count: failures.get(),
+        deletion_count: deletions.get(),
         kill_count: kills.get(),
         fault_count: cluster.faulty.met_count(),
         block_count,
@@ -238,7 +278,10 @@ async fn send(scene: &Scene, mut random: StdRng) {
         let number = {
             let mut ledger = scene.ledger.borrow_mut();
             let sent = ledger.requests.len();
-            if sent > 0 && random.random_bool(0.25) {
+            let deleted = ledger.with_deleted(&scene.cluster.watch.all_deleted());
+            if !deleted.is_empty() && random.random_bool(0.1) {
+                *pick(&mut random, &deleted)
+            } else if sent > 0 && random.random_bool(0.2) {
                 random.random_range(0..sent)
             } else {
                 let tenant = pick(&mut random, &scene.tenants).clone();
@@ -250,15 +293,16 @@ async fn send(scene: &Scene, mut random: StdRng) {
             (request.tenant.clone(), request.body.clone())
         };
         let process = Rc::clone(&pick(&mut random, &scene.ingesters).borrow());
+        let begun = scene.ledger.borrow_mut().send(number);
         let outcome = process.process.gate.hear(process.ingester.push(tenant, body)).await;
+        scene.ledger.borrow_mut().answered(number, begun, matches!(outcome, Some(Ok(_))));
         match &outcome {
             Some(Ok(accepted)) => {
-                let request = &mut scene.ledger.borrow_mut().requests[number];
+                let request = &scene.ledger.borrow().requests[number];
                 let sent: usize = request.spans.values().map(|spans| spans.len()).sum();
                 if accepted.span_count != sent as u64 || accepted.rejected_count != 0 {
                     scene.cluster.history.violate(format!("request {number} of {sent} spans: {accepted:?}"));
                 }
-                request.is_acknowledged = true;
                 scene.cluster.history.note(format_args!("request {number} is acknowledged"));
             }
             Some(Err(PushError::Unavailable { .. } | PushError::Full { .. } | PushError::Throttled { .. })) => {

@@ -9,6 +9,7 @@ use spanlake_model::Tenant;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::{Cluster, GRACE};
+use crate::deletions::delete_once;
 use crate::gate::Death;
 use crate::invariants::check_all;
 use crate::ledger::Ledger;
@@ -24,20 +25,25 @@ enum Victim {
     Ingester,
     Compactor,
     Mover,
+    /// A querier that deletes a trace.
+    Deleter,
 }
 
-/// Ingest, compaction, deletion, and all of it once more with new processes. Whether the victim died.
+/// Ingest, the deletion of a trace, compaction, and all of it once more with new processes. Whether the victim died.
 async fn history(random: &mut StdRng, victim: Victim, death: Death) -> Result<bool, String> {
     let cluster = Cluster::new("latency=5ms~20ms".parse().expect("a plan"));
     let tenant = Tenant::single();
-    let (mut ledger, claims) = (Ledger::default(), Claims::default());
+    let claims = Claims::default();
+    let mut ledger = Ledger::of(&cluster);
     let first_ingester = cluster.boot_ingester("ingester");
+    let deleter = cluster.boot_querier("deleter");
     let mut mover = Mover::new(&cluster, "mover");
     let (mut process, mut compactor) = cluster.boot_compactor("compactor");
     let gate = match victim {
         Victim::Ingester => first_ingester.process.gate.clone(),
         Victim::Compactor => process.gate.clone(),
         Victim::Mover => mover.process.gate.clone(),
+        Victim::Deleter => deleter.process.gate.clone(),
     };
     gate.kill_at(death);
     for round in 0..2 {
@@ -45,9 +51,13 @@ async fn history(random: &mut StdRng, victim: Victim, death: Death) -> Result<bo
             if round == 0 { first_ingester.clone() } else { cluster.boot_ingester(&format!("ingester {round}")) };
         for _ in 0..3 {
             let number = ledger.make(random, &tenant);
+            let sent = ledger.send(number);
             let push = ingester.ingester.push(tenant.clone(), ledger.requests[number].body.clone());
-            ledger.requests[number].is_acknowledged = matches!(ingester.process.gate.hear(push).await, Some(Ok(_)));
+            let heard = ingester.process.gate.hear(push).await;
+            ledger.answered(number, sent, matches!(heard, Some(Ok(_))));
         }
+        let ids = ledger.requests[3 * round].spans.keys().take(1 + round).copied().collect();
+        delete_once(&cluster, &deleter, &tenant, &ids).await;
         if round == 1 {
             mover = Mover::new(&cluster, "mover 1");
             (process, compactor) = cluster.boot_compactor("compactor 1");
@@ -65,11 +75,11 @@ async fn history(random: &mut StdRng, victim: Victim, death: Death) -> Result<bo
         }
     }
     let died = gate.is_dead();
-    for gate in [&gate, &process.gate, &mover.process.gate] {
+    for gate in [&gate, &process.gate, &mover.process.gate, &deleter.process.gate] {
         gate.kill();
     }
     sleep(Duration::from_secs(60)).await;
-    check_all(&cluster, &mut ledger, &[tenant]).await?;
+    check_all(&cluster, &mut ledger, &[tenant], 1).await?;
     match cluster.history.violations().first() {
         Some(violation) => Err(violation.clone()),
         None => Ok(died),
@@ -100,9 +110,15 @@ fn an_ingester_may_die_between_any_two_steps() {
 
 #[test]
 fn a_compactor_may_die_between_any_two_steps() {
-    let steps = crash_everywhere(Victim::Compactor, 5);
+    let steps = crash_everywhere(Victim::Compactor, 9);
     println!("the compactor has {steps} steps");
     assert!(steps >= 15, "only {steps} steps");
+}
+
+#[test]
+fn a_deleter_may_die_between_any_two_steps() {
+    let steps = crash_everywhere(Victim::Deleter, 1);
+    assert!(steps >= 5, "only {steps} steps");
 }
 
 #[test]
