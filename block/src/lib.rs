@@ -28,7 +28,7 @@ pub use fields::{AttributeValue, FieldsPlan, NIL, RowField, RowValues, is_sparse
 pub use layout::{Layout, RowGroupLayout};
 pub use merge::{Merge, MergeEnd, MergeError, MergeInput, MergeOptions, MergeReport, Wanted};
 pub use meta::{BlockMeta, NameError};
-pub use read::{Block, ResourceEntry, ScopeEntry, SearchIndex, SpanRow};
+pub use read::{Block, CheckedRowGroup, ResourceEntry, ScopeEntry, SearchIndex, SpanRow};
 pub use scan::{
     Column, Condition, DistinctValues, Field, Literal, Op, Projection, ProjectionPlan, Prune, RowGroupPlan, Scope,
     ValueField, ValuesPlan,

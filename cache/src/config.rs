@@ -9,8 +9,8 @@ use spanlake_model::ByteSize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Memory for decoded columns of row groups, so that a query that is asked again does not read, check and decode what it needs
-    /// again. Default 64 MiB: about the columns that ten queries over a million spans name. 0 turns it off.
+    /// Memory for decoded columns of row groups, and for row groups that were looked into by id, so that a query that is asked
+    /// again does not read, check and decode what it needs again. Default 64 MiB: about the columns that ten queries over a million spans name. 0 turns it off.
     pub memory_bytes: ByteSize,
     /// Directory for a file with pages of objects, made when it is not there; empty (the default) for none. It pays where the
     /// store is a bucket and the disk is local. For a store in a directory the system's page cache does the same already. No two

@@ -47,7 +47,7 @@ pub struct Config {
     pub trace_reach: HumanDuration,
     /// When the rules of a diagnosis speak.
     pub diagnosis: DiagnosisConfig,
-    /// Memory for decoded columns of row groups. Taken from the server's `cache.memory_bytes`, not set here.
+    /// Memory for decoded columns of row groups, and for row groups that were looked into by id. Taken from the server's `cache.memory_bytes`, not set here.
     #[serde(skip)]
     pub column_cache_bytes: ByteSize,
     /// Whether requests name their tenant in `X-Scope-OrgID`. Taken from the server's `tenancy.enabled`, not set here.

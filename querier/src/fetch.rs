@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
-use spanlake_block::{Block, Damage, SearchIndex};
+use spanlake_block::{Block, CheckedRowGroup, Damage, SearchIndex};
 use spanlake_catalog::{BlockRef, Catalog, DeletedTraces, Snapshot};
 use spanlake_model::{Tenant, TimeRange, world};
 use spanlake_storage::Kind;
@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::fields::Columns;
+use crate::kept::{Kept, Place};
 use crate::metrics::Metrics;
 use crate::querier::watched::{CURRENT, Effort};
 
@@ -35,8 +35,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
     pub(crate) memory: Arc<ProcessMemory>,
-    /// Decoded columns, for queries to come.
-    pub(crate) columns: Arc<Columns>,
+    /// Columns and row groups, for queries to come.
+    pub(crate) kept: Arc<Kept>,
     pub(crate) catalog: Catalog,
     slots: Arc<Semaphore>,
     computations: Arc<Semaphore>,
@@ -50,7 +50,7 @@ impl Shared {
         Self {
             slots: Arc::new(Semaphore::new(config.max_fetches.clamp(1, Semaphore::MAX_PERMITS))),
             computations: Arc::new(Semaphore::new(COMPUTATIONS_PER_CORE * cores)),
-            columns: Arc::new(Columns::new(config.column_cache_bytes.bytes(), metrics.column_cache.clone())),
+            kept: Arc::new(Kept::new(config.column_cache_bytes.bytes(), metrics.column_cache.clone())),
             config,
             metrics,
             memory,
@@ -371,6 +371,44 @@ impl<'a> Reads<'a> {
                 decoded => return decoded.map_err(|damage| Error::damaged(&at.key, &damage)),
             }
         }
+    }
+
+    /// Hands the bytes of a row group to `then`, which reads traces out of them, on a thread that may block: from memory, or with
+    /// one GET, and then they are kept for lookups to come.
+    ///
+    /// # Errors
+    /// [`Error`], also past the query's memory.
+    pub(crate) async fn row_group<T: Send + 'static>(
+        &self,
+        at: &BlockRef,
+        block: &Arc<Block>,
+        row_group: usize,
+        then: impl Fn(&CheckedRowGroup) -> Result<T, Damage> + Send + Sync + 'static,
+    ) -> Result<T, Error> {
+        let range = block.row_group_range(row_group);
+        // As many bytes again for the rows that come of it: those of one trace, but maybe all.
+        let bytes = range.end - range.start;
+        let kept = Arc::clone(&self.shared.kept);
+        let place = Place { object: Arc::clone(&at.key), row_group: row_group as u32 };
+        if let Some(checked) = kept.row_group(&place) {
+            self.inspect(bytes)?;
+            let turn = self.shared.turn().await;
+            let decoding = self.hold(bytes)?;
+            let read = turn.compute(move || {
+                let read = then(&checked);
+                drop(decoding);
+                read
+            });
+            return read.await?.map_err(|damage| Error::damaged(&at.key, &damage));
+        }
+        let block = Arc::clone(block);
+        let decode = move |mut fetched: Vec<Bytes>| {
+            let checked = block.check_row_group(row_group, fetched.remove(0))?;
+            let read = then(&checked)?;
+            kept.keep_row_group(place.clone(), checked.detached());
+            Ok(read)
+        };
+        self.read(at, vec![range], bytes, decode).await
     }
 
     /// Counts bytes a query looks into, up to the most allowed.

@@ -6,22 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spanlake_block::{Block, Damage, RowField, RowValues, SearchIndex, is_sparse};
-use spanlake_cache::MemoryCache;
 use spanlake_catalog::BlockRef;
 
 use crate::error::Error;
 use crate::fetch::Reads;
-
-/// A decoded column of a row group.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ColumnKey {
-    object: Arc<str>,
-    row_group: u32,
-    field: RowField,
-}
-
-/// Columns of row groups, checked and decoded.
-pub(crate) type Columns = MemoryCache<ColumnKey, RowValues>;
+use crate::kept::Place;
 
 /// Below this many rows, looking at columns that are in memory is too short to be worth another thread.
 const INLINE_ROWS: usize = 4_096;
@@ -73,12 +62,9 @@ impl Reads<'_> {
     ) -> Result<T, Error> {
         let whole_plan = of.block.plan_fields(of.search, row_group, &fields);
         let row_count = of.block.row_count(row_group);
-        let columns = Arc::clone(&self.shared.columns);
-        let key = {
-            let (object, row_group) = (Arc::clone(&of.at.key), row_group as u32);
-            move |field: &RowField| ColumnKey { object: Arc::clone(&object), row_group, field: field.clone() }
-        };
-        let cached: Vec<Option<RowValues>> = fields.iter().map(|field| columns.get(&key(field))).collect();
+        let kept = Arc::clone(&self.shared.kept);
+        let place = Place { object: Arc::clone(&of.at.key), row_group: row_group as u32 };
+        let cached: Vec<Option<RowValues>> = fields.iter().map(|field| kept.column(&place, field)).collect();
         let missing: Vec<RowField> =
             fields.iter().zip(&cached).filter(|(_, cached)| cached.is_none()).map(|(field, _)| field.clone()).collect();
         let bytes = whole_plan.fetch_bytes();
@@ -103,7 +89,7 @@ impl Reads<'_> {
             plan
         };
         // Decoded whole, a column is worth keeping: it is checked and decompressed whole for a few rows too.
-        let is_worth = |rows: &[u32]| columns.is_on() && rows.len() * WORTH_KEEPING >= row_count;
+        let is_worth = |rows: &[u32]| kept.is_on() && rows.len() * WORTH_KEEPING >= row_count;
         let are_all = rows.picked().is_none_or(|rows| !is_sparse(rows, row_count) || is_worth(rows));
         let decoded_rows = if are_all { row_count } else { rows.picked().map_or(row_count, <[u32]>::len) };
         let decoded_bytes = (COLUMN_ROW_BYTES * missing.len() * decoded_rows) as u64;
@@ -113,7 +99,7 @@ impl Reads<'_> {
             let decoded = block.read_fields(&search, &plan, rows.picked().filter(|_| !are_all), bytes)?;
             if are_all {
                 for (field, values) in missing.iter().zip(&decoded) {
-                    columns.insert(key(field), values.clone(), values.memory_bytes() as u64);
+                    kept.keep_column(&place, field, values);
                 }
             }
             let mut decoded = decoded.into_iter();

@@ -13,6 +13,7 @@ mod fetch;
 mod fields;
 mod grpc;
 mod http;
+mod kept;
 mod merge;
 mod metrics;
 mod querier;

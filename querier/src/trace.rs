@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use opentelemetry_proto::tonic::trace::v1::TracesData;
-use spanlake_block::Block;
+use spanlake_block::{Block, CheckedRowGroup};
 use spanlake_catalog::BlockRef;
 use spanlake_model::{Tenant, TimeRange, TraceId};
 use spanlake_table::Held;
@@ -69,11 +68,9 @@ pub(crate) async fn read(
     let mut rows = std::pin::pin!(
         stream::iter(pieces.into_iter().flatten())
             .map(|Piece { at, block, row_group }| async move {
-                let range = block.row_group_range(row_group);
-                // As many bytes again for the rows that come of it: those of one trace, but maybe all.
-                let bytes = range.end - range.start;
-                let decode = move |mut bytes: Vec<Bytes>| block.read_trace(row_group, bytes.remove(0), &id);
-                let rows = reads.read(&at, vec![range], bytes, decode).await?;
+                let of = Arc::clone(&block);
+                let read = move |checked: &CheckedRowGroup| of.trace_in(checked, &id);
+                let rows = reads.row_group(&at, &block, row_group, read).await?;
                 let stored_unix_millis = at.made_unix_millis().filter(|_| at.meta.level == 0 && !rows.is_empty());
                 Ok::<_, Error>((rows, stored_unix_millis))
             })

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
+/// Clients and caches hand out parts of buffers of up to about this size.
+const DETACHED_BYTES: usize = 512 << 10;
+
 /// Fetched ranges by their offset in the object. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Fetched {
@@ -16,6 +19,18 @@ pub(crate) struct Fetched {
 impl Fetched {
     pub(crate) fn new(object_bytes: u64, ranges: Vec<(u64, Bytes)>) -> Self {
         Self { object_bytes, ranges }
+    }
+
+    /// Copies ranges that are small: they may be part of a larger buffer. A large one comes in a buffer of its own.
+    pub(crate) fn detach(&mut self) {
+        for (_, bytes) in self.ranges.iter_mut().filter(|(_, bytes)| bytes.len() < DETACHED_BYTES) {
+            *bytes = Bytes::copy_from_slice(bytes);
+        }
+    }
+
+    /// How many bytes were fetched.
+    pub(crate) fn fetched_bytes(&self) -> usize {
+        self.ranges.iter().map(|(_, bytes)| bytes.len()).sum()
     }
 
     /// Bytes of the object, if one fetched range holds them all.

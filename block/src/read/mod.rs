@@ -57,6 +57,28 @@ pub struct ScopeEntry {
     pub schema_url: String,
 }
 
+/// The bytes of a row group that were held against their checksums, for traces to be read from them again and again. Cheap to
+/// clone.
+#[derive(Debug, Clone)]
+pub struct CheckedRowGroup {
+    row_group: usize,
+    fetched: Fetched,
+}
+
+impl CheckedRowGroup {
+    /// The same, not part of a larger buffer that would be held whole with it, as what is small may be.
+    #[must_use]
+    pub fn detached(mut self) -> Self {
+        self.fetched.detach();
+        self
+    }
+
+    /// Memory that it holds, in bytes: as many as in the object.
+    pub fn memory_bytes(&self) -> usize {
+        self.fetched.fetched_bytes()
+    }
+}
+
 /// An opened block: everything of its tail, in memory. Holds no row data.
 #[derive(Debug)]
 pub struct Block {
@@ -169,17 +191,33 @@ impl Block {
         start..end
     }
 
+    /// Holds a row group against its checksums; `bytes` are those of [`Block::row_group_range`].
+    ///
+    /// # Errors
+    /// [`Damage`] if any byte of the row group is not what was written.
+    pub fn check_row_group(&self, row_group: usize, bytes: Bytes) -> Result<CheckedRowGroup, Damage> {
+        Ok(CheckedRowGroup { row_group, fetched: self.checked_row_group(row_group, bytes)? })
+    }
+
+    /// The trace's spans in one row group of this block, in row order (depth-first).
+    ///
+    /// # Errors
+    /// [`Damage`] if the row group is not what a writer of this format would have written.
+    pub fn trace_in(&self, checked: &CheckedRowGroup, id: &TraceId) -> Result<Vec<SpanRow>, Damage> {
+        let CheckedRowGroup { row_group, fetched } = checked;
+        let rows = self.rows_of(*row_group, fetched, id)?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read_rows(*row_group, fetched, rows, Some(id))
+    }
+
     /// The trace's spans in one row group, in row order (depth-first); `bytes` are those of [`Block::row_group_range`].
     ///
     /// # Errors
     /// [`Damage`] if any byte of the row group is not what was written.
     pub fn read_trace(&self, row_group: usize, bytes: Bytes, id: &TraceId) -> Result<Vec<SpanRow>, Damage> {
-        let fetched = self.checked_row_group(row_group, bytes)?;
-        let rows = self.rows_of(row_group, &fetched, id)?;
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.read_rows(row_group, &fetched, rows, Some(id))
+        self.trace_in(&self.check_row_group(row_group, bytes)?, id)
     }
 
     /// Every span of a row group, in row order; `bytes` are those of [`Block::row_group_range`].

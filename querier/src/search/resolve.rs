@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use spanlake_block::{Damage, ResourceEntry, SearchIndex, SpanRow, TraceSummary};
+use spanlake_block::{CheckedRowGroup, Damage, ResourceEntry, SearchIndex, SpanRow, TraceSummary};
 use spanlake_catalog::BlockRef;
 use spanlake_model::TraceId;
 
@@ -67,14 +67,12 @@ pub(super) async fn resolve(
         stream::iter(parts)
             .map(|((block, row_group), ids)| async move {
                 let opened = Arc::clone(&part(scanned, block)?.block);
-                let range = opened.row_group_range(row_group);
-                let decode = move |mut bytes: Vec<bytes::Bytes>| {
-                    let bytes = bytes.remove(0);
-                    let rows = |id: &TraceId| opened.read_trace(row_group, bytes.clone(), id);
+                let of = Arc::clone(&opened);
+                let read = move |checked: &CheckedRowGroup| {
+                    let rows = |id: &TraceId| of.trace_in(checked, id);
                     ids.iter().map(|id| Ok((*id, facts_of(rows(id)?)))).collect::<Result<Vec<_>, Damage>>()
                 };
-                let bytes = range.end - range.start;
-                reads.read(&blocks[block], vec![range], bytes, decode).await
+                reads.row_group(&blocks[block], &opened, row_group, read).await
             })
             .buffer_unordered(reads.width())
     );

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use prometheus_client::encoding::text::encode;
+use spanlake_model::ByteSize;
 use spanlake_querier::Config;
 use spanlake_storage::{Backend, Driver, Error, Kind, Operation, Page, Store};
 
@@ -91,9 +92,26 @@ fn faulty(config: Config) -> (Arc<Faulty>, World) {
     (driver, World::with(store, config))
 }
 
+/// Row groups that were read once are read again.
+fn forgetful() -> Config {
+    Config { column_cache_bytes: ByteSize(0), ..Config::default() }
+}
+
+#[tokio::test]
+async fn row_groups_are_kept_for_lookups_to_come() {
+    let (driver, world) = faulty(Config::default());
+    world.block(&[span(1, 1, 0, "web", "GET /", 0, 5)]).await;
+    let path = format!("/api/traces/{}", hex(1));
+    assert_eq!(world.get(&path).await.status, StatusCode::OK);
+    driver.missing.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(world.get(&path).await.status, StatusCode::OK, "no object is read a second time");
+    let absent = world.get(&format!("/api/traces/{}", hex(2))).await;
+    assert_eq!(absent.status, StatusCode::NOT_FOUND);
+}
+
 #[tokio::test]
 async fn an_object_that_vanished_is_looked_for_in_a_fresh_snapshot_once() {
-    let (driver, world) = faulty(Config::default());
+    let (driver, world) = faulty(forgetful());
     let block = world.block(&[span(1, 1, 0, "web", "GET /", 0, 5)]).await;
     for path in [format!("/api/traces/{}", hex(1)), "/api/search".to_owned()] {
         driver.missing.store(1, Ordering::SeqCst);
@@ -116,7 +134,7 @@ async fn an_object_that_vanished_is_looked_for_in_a_fresh_snapshot_once() {
 
 #[tokio::test]
 async fn a_bit_that_flips_on_the_way_is_read_again_and_one_that_stays_is_damage() {
-    let (driver, world) = faulty(Config::default());
+    let (driver, world) = faulty(forgetful());
     let block = world.block(&[span(1, 1, 0, "web", "GET /", 0, 5)]).await;
     for path in [format!("/api/traces/{}", hex(1)), "/api/search?tags=name%3DGET".to_owned()] {
         assert_eq!(world.get(&path).await.status, StatusCode::OK, "{path}");
