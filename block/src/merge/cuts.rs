@@ -9,6 +9,13 @@ use crate::directory::ID_STRIDE;
 /// Bytes of decoded row data that a pass reads, about: what bounds it where rows are large.
 const PASS_BYTES: f64 = 96e6;
 
+/// Bytes of a row group as it is stored, about, where rows are large: a lookup reads one, and a merge holds one or two of each
+/// input.
+const ROW_GROUP_BYTES: u64 = 4 << 20;
+
+/// Least rows for which a row group is worth its part of the footer, if so many are asked for.
+const LEAST_ROW_GROUP_ROWS: usize = 1_024;
+
 /// Rows whose trace ids lie between two ids that the directory tells, taken to be spread evenly.
 struct Segment {
     from: u128,
@@ -56,6 +63,16 @@ pub(super) fn cuts(inputs: &[MergeInput], pass_rows: usize) -> Vec<TraceId> {
         }
     }
     cuts
+}
+
+/// Rows of a row group: as many as asked for, or as make up [`ROW_GROUP_BYTES`] if the rows of all inputs are like those of the
+/// outputs.
+pub(super) fn row_group_rows(inputs: &[MergeInput], asked: usize) -> usize {
+    let rows: u64 = inputs.iter().map(MergeInput::row_count).sum();
+    let groups = inputs.iter().flat_map(|input| (0..input.block.row_group_count()).map(move |group| (input, group)));
+    let bytes = groups.map(|(input, group)| input.block.row_group_range(group)).map(|range| range.end - range.start);
+    let fitting = ROW_GROUP_BYTES.saturating_mul(rows) / bytes.sum::<u64>().max(1);
+    usize::try_from(fitting).unwrap_or(usize::MAX).max(LEAST_ROW_GROUP_ROWS).min(asked.max(1))
 }
 
 /// Bytes that a pass decodes a column chunk to, about. Values of flat columns stay what they are in the dictionary; those of

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet, HashSetExt as _};
 
 use super::MergeError;
 use crate::damage::check_crc;
@@ -13,8 +14,8 @@ use crate::schema::{AttributeColumn, Fixed};
 use crate::section::{Kind, Sections};
 use crate::{Block, BlockMeta, Damage, SEARCH_MAGIC, TAIL_MAGIC};
 
-/// A resource or scope as it was sent: its OTLP bytes and its schema URL.
-pub(super) type Origin = (Box<[u8]>, Box<str>);
+/// A resource or scope as it was sent: its OTLP bytes and its schema URL. Inputs that have the same ones share them.
+pub(super) type Origin = Arc<(Box<[u8]>, Box<str>)>;
 
 /// A block to be merged: its tail opened, and how many spans have each key.
 #[derive(Debug)]
@@ -43,13 +44,14 @@ impl MergeInput {
         }
         let search = search_and_tail.slice(..search_bytes);
         let tail = search_and_tail.slice(search_bytes..);
-        let block = Block::open(meta, tail.clone())?;
+        let mut block = Block::open(meta, tail.clone())?;
+        block.forget_origins();
         check_crc("search index", &search, block.directory.search_crc32c)?;
         let keys = Sections::open("search index", SEARCH_MAGIC, &search)?.get(Kind::Keys)?;
         let Keys { keys, residual_keys } = Keys::read(&keys)?;
         let tail = Sections::open("tail", TAIL_MAGIC, &tail)?;
         let origins = |part, kind| {
-            read_origins(part, &tail.get(kind)?, |bytes, url| Ok((Box::from(bytes), url.into_boxed_str())))
+            read_origins(part, &tail.get(kind)?, |bytes, url| Ok(Arc::new((Box::from(bytes), url.into_boxed_str()))))
         };
         Ok(Self {
             keys: keys.into_iter().collect(),
@@ -112,7 +114,16 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    pub(super) fn new(all: Vec<MergeInput>) -> Self {
+    pub(super) fn new(mut all: Vec<MergeInput>) -> Self {
+        let mut known: HashSet<Origin> = HashSet::new();
+        for origin in all.iter_mut().flat_map(|input| input.resources.iter_mut().chain(&mut input.scopes)) {
+            match known.get(origin) {
+                Some(same) => *origin = Arc::clone(same),
+                None => {
+                    known.insert(Arc::clone(origin));
+                }
+            }
+        }
         let held = all.iter().map(|_| BTreeMap::new()).collect();
         Self { all, held }
     }

@@ -141,7 +141,9 @@ pub struct Merge {
     moves: Vec<Moves>,
     /// By time window.
     outputs: BTreeMap<u64, Output>,
-    /// Rows of a row group, at most: less than asked for after a pass in which row groups were too large.
+    /// Rows of a row group, at most.
+    most_row_group_rows: usize,
+    /// The same, but less after a pass in which row groups were too large.
     row_group_rows: usize,
     report: MergeReport,
 }
@@ -163,6 +165,7 @@ impl Merge {
         }
         let chosen = choice::choose(&inputs, &options.write);
         let columns: Vec<AttributeColumn> = chosen.iter().map(|chosen| chosen.column.clone()).collect();
+        let most_row_group_rows = cuts::row_group_rows(&inputs, options.write.row_group_rows);
         Ok(Self {
             next_rows: vec![0; inputs.len()],
             cuts: cuts::cuts(&inputs, options.pass_rows),
@@ -171,7 +174,8 @@ impl Merge {
             moves: inputs.iter().map(|input| Moves::of(input, &chosen)).collect(),
             chosen,
             outputs: BTreeMap::new(),
-            row_group_rows: options.write.row_group_rows.max(1),
+            most_row_group_rows,
+            row_group_rows: most_row_group_rows,
             report: MergeReport::default(),
             inputs: Inputs::new(inputs),
             options,
@@ -268,9 +272,11 @@ impl Merge {
             let error = match self.fill(pass, ordered, &ranges) {
                 Ok(filled) => {
                     let longest = ranges.values().flatten().map(Range::len).max().unwrap_or(1);
-                    let asked = self.options.write.row_group_rows.max(1);
-                    self.row_group_rows =
-                        if is_cut { longest.max(1) } else { self.row_group_rows.saturating_mul(2).min(asked) };
+                    self.row_group_rows = if is_cut {
+                        longest.max(1)
+                    } else {
+                        self.row_group_rows.saturating_mul(2).min(self.most_row_group_rows)
+                    };
                     for (window, groups) in filled {
                         let output = self.outputs.get_mut(&window).expect("made above");
                         let rows = &ordered.outputs[&window];

@@ -67,11 +67,11 @@ impl Origins {
             Some(number) => *number,
             None => {
                 let number = self.all.len() as i32;
-                self.numbers.insert(origin.clone(), number);
+                self.numbers.insert(Arc::clone(origin), number);
                 let text = text(&origin.0, &origin.1);
-                self.bytes += (2 * (origin.0.len() + origin.1.len()) + text.len() + 128) as u64;
+                self.bytes += (origin.0.len() + origin.1.len() + text.len() + 128) as u64;
                 self.texts.push(text);
-                self.all.push(origin.clone());
+                self.all.push(Arc::clone(origin));
                 number
             }
         };
@@ -89,6 +89,11 @@ impl Origins {
             Some(self.texts[*number as usize].as_str())
         };
         numbers.iter().map(text).collect()
+    }
+
+    /// Their section of the block.
+    fn write(&self) -> Vec<u8> {
+        write_all(self.all.iter().map(|origin| (&*origin.0, &*origin.1)))
     }
 
     pub(super) fn placed(&self) -> usize {
@@ -217,7 +222,7 @@ impl Output {
     }
 
     fn summarize(&mut self, pass: &PassRows, rows: &OutputRows, resource_ids: &[i32], status_codes: &[i32]) {
-        let services: Vec<Option<&str>> = self.resources.all.iter().map(|(bytes, _)| service_name(bytes)).collect();
+        let services: Vec<Option<&str>> = self.resources.all.iter().map(|origin| service_name(&origin.0)).collect();
         for (i, start) in rows.trace_starts.iter().enumerate() {
             let end = rows.trace_starts.get(i + 1).map_or(rows.rows.len(), |end| *end as usize);
             let trace_id = pass.trace_ids[rows.rows[*start as usize].at as usize];
@@ -264,8 +269,8 @@ impl Output {
             item_keys: self.item_keys.finish(),
             baselines: self.baselines.map(BaselineWriter::finish),
             trace_filter: trace_filter_bytes,
-            resources: write_all(&self.resources.all),
-            scopes: write_all(&self.scopes.all),
+            resources: self.resources.write(),
+            scopes: self.scopes.write(),
             attribute_columns: schema::write_columns(chosen.iter().map(|chosen| &chosen.column)),
             row_groups: self.row_groups,
         };

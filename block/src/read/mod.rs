@@ -160,6 +160,12 @@ impl Block {
         &self.scopes
     }
 
+    /// Lets go of the decoded resources and scopes, for who reads rows as columns: thousands of resources take more memory
+    /// than all else of a block.
+    pub(crate) fn forget_origins(&mut self) {
+        (self.resources, self.scopes) = (Vec::new(), Vec::new());
+    }
+
     /// How many row groups there are.
     pub fn row_group_count(&self) -> usize {
         self.directory.row_groups.len()

@@ -13,7 +13,7 @@ use crate::schema::{self, AttributeColumn, ValueType};
 pub struct WriteOptions {
     /// Compaction level written into the block's facts.
     pub level: u8,
-    /// Rows in a row group, cut between traces: about 1.8 MB, one ranged GET.
+    /// Rows in a row group, cut between traces: about 1.8 MB, one ranged GET. A merge makes them of fewer rows where those are large.
     pub row_group_rows: usize,
     /// OTLP bytes in a row group, its resources and scopes counted once: a reader holds a row group in memory. At most
     /// 128 MiB, whatever is asked for: Arrow's offsets end at 2 GiB, and as text a byte can become six.

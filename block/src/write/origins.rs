@@ -103,12 +103,12 @@ impl<'a> Origins<'a> {
 
     /// The section of resources: each as its OTLP protobuf bytes and its schema URL.
     pub(crate) fn write_resources(&self) -> Vec<u8> {
-        write_all(&self.resources)
+        write_all(self.resources.iter().copied())
     }
 
     /// The section of scopes, likewise.
     pub(crate) fn write_scopes(&self) -> Vec<u8> {
-        write_all(&self.scopes)
+        write_all(self.scopes.iter().copied())
     }
 }
 
@@ -124,12 +124,12 @@ pub(crate) fn service_name(resource: &[u8]) -> Option<&str> {
 }
 
 /// The section of resources or scopes: each as its OTLP protobuf bytes and its schema URL.
-pub(crate) fn write_all<B: AsRef<[u8]>, T: AsRef<str>>(all: &[(B, T)]) -> Vec<u8> {
+pub(crate) fn write_all<'a>(all: impl ExactSizeIterator<Item = (&'a [u8], &'a str)>) -> Vec<u8> {
     let mut out = Writer::default();
     out.varint(all.len() as u64);
     for (message, schema_url) in all {
-        out.bytes(message.as_ref());
-        out.bytes(schema_url.as_ref().as_bytes());
+        out.bytes(message);
+        out.bytes(schema_url.as_bytes());
     }
     out.0
 }
