@@ -64,7 +64,12 @@ fn is_directory(entry: &DirEntry) -> bool {
 }
 
 fn describe(entry: &DirEntry, key: String) -> io::Result<Option<Object>> {
-    match fs::metadata(entry.path()) {
+    // Relative to the opened directory: looking the whole path up again is most of what listing thousands of files costs.
+    let metadata = match entry.file_type() {
+        Ok(kind) if kind.is_file() => entry.metadata(),
+        _ => fs::metadata(entry.path()),
+    };
+    match metadata {
         Ok(metadata) if metadata.is_file() => Ok(Some(Object {
             key,
             object_bytes: metadata.len(),
