@@ -1,6 +1,6 @@
 //! A bounded cache of immutable things by object key, read once however many ask at the same time.
 //!
-//! Objects never change, so nothing here expires. Past its bound it drops what was not asked for since the last round of
+//! Objects never change, so nothing here expires; what is merged away is told by [`Cache::forget`]. Past its bound it drops what was not asked for since the last round of
 //! a clock hand (second chance), so a hit takes only a read lock.
 
 use std::collections::{HashMap, VecDeque};
@@ -104,6 +104,24 @@ impl<T> Cache<T> {
         held.ring.push_back(Arc::clone(key));
         held.held_bytes += held_bytes;
         self.metrics.held_bytes.set(i64::try_from(held.held_bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Lets go of what nobody will ask for any more, by key. Looks at every key that is held.
+    pub(crate) fn forget(&self, is_gone: impl Fn(&str) -> bool) {
+        let gone: Vec<Arc<str>> = {
+            let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+            held.slots.keys().filter(|key| is_gone(key)).cloned().collect()
+        };
+        if gone.is_empty() {
+            return;
+        }
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let Held { slots, ring, held_bytes } = &mut *held;
+        for key in &gone {
+            *held_bytes -= slots.remove(key).map_or(0, |slot| slot.held_bytes);
+        }
+        ring.retain(|key| slots.contains_key(key));
+        self.metrics.held_bytes.set(i64::try_from(*held_bytes).unwrap_or(i64::MAX));
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<Arc<str>, Flight<T>>> {

@@ -45,6 +45,15 @@ pub(crate) struct Inner {
     tenants: Mutex<HashMap<Tenant, Arc<TenantState>>>,
 }
 
+impl Inner {
+    /// Lets go of the indexes of blocks that are merged or dropped: at level 0 they soon are most of all that is held.
+    fn forget_retired(&self, snapshot: &Snapshot) {
+        let Some(manifest) = &snapshot.manifest else { return };
+        self.tails.forget(|key| manifest.is_retired(key));
+        self.searches.forget(|key| manifest.is_retired(key));
+    }
+}
+
 impl fmt::Debug for Catalog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "catalog of {:?}", self.inner.store)
@@ -109,7 +118,13 @@ impl Catalog {
         let state = self.state(tenant);
         let inner = Arc::clone(&self.inner);
         // On a task of its own: others wait for the same listing, so it must go on when this caller does not.
-        let taken = tokio::spawn(world::carried(async move { state.snapshot(&inner.store, &inner.metrics).await }));
+        let taken = tokio::spawn(world::carried(async move {
+            let snapshot = state.snapshot(&inner.store, &inner.metrics).await?;
+            if state.is_first_with(&snapshot) {
+                inner.forget_retired(&snapshot);
+            }
+            Ok(snapshot)
+        }));
         taken.await.unwrap_or_else(|error| {
             let message = format!("taking the snapshot was cut short: {error}");
             Err(spanlake_storage::Error::new(Kind::Unavailable, Operation::List, &keys::l0(tenant), message).into())

@@ -39,6 +39,8 @@ pub(crate) struct TenantState {
     tenant: Tenant,
     numbers: AtomicU64,
     last_listing: tokio::sync::Mutex<Listing>,
+    /// The manifest of the newest snapshot that [`TenantState::is_first_with`] was asked about.
+    told_sequence: AtomicU64,
     /// The newest manifest seen. It never goes back to an older one, whatever a listing says.
     head: Mutex<Option<Arc<Manifest>>>,
 }
@@ -53,11 +55,22 @@ struct Listing {
 
 impl TenantState {
     pub(crate) fn new(tenant: Tenant) -> Self {
-        Self { tenant, numbers: AtomicU64::new(1), last_listing: Default::default(), head: Mutex::default() }
+        Self {
+            tenant,
+            numbers: AtomicU64::new(1),
+            last_listing: Default::default(),
+            told_sequence: AtomicU64::new(0),
+            head: Mutex::default(),
+        }
     }
 
     pub(crate) fn tenant(&self) -> &Tenant {
         &self.tenant
+    }
+
+    /// Whether no snapshot with this manifest or a newer one was asked about before: once for each manifest.
+    pub(crate) fn is_first_with(&self, snapshot: &Snapshot) -> bool {
+        self.told_sequence.fetch_max(snapshot.manifest_sequence, Ordering::Relaxed) < snapshot.manifest_sequence
     }
 
     /// A snapshot that shows everything published before the call.

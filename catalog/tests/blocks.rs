@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 use spanlake_block::{WriteOptions, Written, write_block};
-use spanlake_catalog::{Catalog, Config};
+use spanlake_catalog::{Catalog, Config, Edit};
 use spanlake_model::{ByteSize, Tenant, TraceId};
 use spanlake_otlp::{Limits, index};
 use spanlake_storage::faults::{Fault, Faulty};
@@ -46,6 +46,27 @@ async fn blocks_are_opened_once_and_their_traces_read() {
     let id = TraceId([7; 16]);
     assert!(!block.row_groups_for(&id).is_empty());
     assert!(block.row_groups_for(&TraceId([8; 16])).is_empty());
+}
+
+#[tokio::test]
+async fn indexes_of_merged_blocks_are_let_go_of() {
+    let store = Store::memory();
+    let (catalog, tenant) = (Catalog::new(store.clone(), Config::default()), Tenant::single());
+    let merged = catalog.publish_l0(&tenant, block_of(7)).await.expect("publish");
+    let other = catalog.publish_l0(&tenant, block_of(8)).await.expect("publish");
+    for block in [&merged, &other] {
+        catalog.open_search(block).await.expect("open");
+    }
+    let output = catalog.stage_block(&tenant, block_of(7)).await.expect("stage");
+    let edit = Edit { add: vec![output], remove: vec![merged.clone()], ..Edit::default() };
+    catalog.commit(&tenant, edit).await.expect("commit");
+    catalog.snapshot(&tenant).await.expect("snapshot");
+    let before = store.meter().counts();
+    catalog.open_search(&other).await.expect("from memory");
+    assert_eq!(store.meter().counts().since(&before).get_range.request_count, 0);
+    // Who still has the snapshot before may read it.
+    catalog.open_search(&merged).await.expect("read anew");
+    assert_eq!(store.meter().counts().since(&before).get_range.request_count, 1, "tail and search index in one");
 }
 
 #[tokio::test]

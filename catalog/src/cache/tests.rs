@@ -84,3 +84,19 @@ async fn memory_is_bounded_and_what_is_asked_for_stays() {
     let held = cache.held.read().expect("no panic");
     assert_eq!(held.slots.len(), held.ring.len());
 }
+
+#[tokio::test]
+async fn what_is_gone_takes_no_room() {
+    let cache = cache(1_000);
+    for round in 0..100 {
+        for i in 0..10 {
+            read(&cache, 10 * round + i, 10).await;
+        }
+        cache.forget(|key| key != "k5");
+        let held = cache.held.read().expect("no panic");
+        let kept = usize::from(held.slots.contains_key("k5"));
+        assert_eq!((held.slots.len(), held.ring.len(), held.held_bytes), (kept, kept, 10 * kept as u64));
+    }
+    assert!(cache.get("k5").is_some());
+    read(&cache, 7, 10).await;
+}
