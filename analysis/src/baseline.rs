@@ -27,6 +27,11 @@ impl Baseline {
         self.self_time.record(self_nanos);
     }
 
+    /// The memory that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.duration.heap_bytes() + self.self_time.heap_bytes()
+    }
+
     /// Adds another's spans.
     pub fn merge(&mut self, other: &Self) {
         self.duration.merge(&other.duration);
@@ -143,11 +148,16 @@ pub(crate) fn slow_findings(
 pub struct Attribution {
     /// The call path, from the root.
     pub label: String,
-    /// A span of it, the first.
+    /// A span of it, the first on the critical path.
     pub span: u32,
     /// Spans of it on the critical path.
     pub span_count: u64,
-    /// Sum of what their own time on the path is above the usual self time, in nanoseconds.
+    /// Spans of it in the trace.
+    pub calls: u64,
+    /// How many of them a trace of the entry point usually has, if that is known.
+    pub usual_calls: Option<u64>,
+    /// What its spans take of the path by themselves above what they usually take, in nanoseconds: of the call path in one
+    /// trace where that is known, else of each of its operation's spans.
     pub excess_nanos: u64,
     /// The same as a share of the root's excess over its median.
     pub share: f64,
@@ -156,8 +166,17 @@ pub struct Attribution {
 /// Call paths that an attribution lists at most.
 const MAX_ATTRIBUTIONS: usize = 20;
 
+/// A call path of the trace on its critical path.
+struct OnPath {
+    span: u32,
+    span_count: u64,
+    own_nanos: u64,
+    /// The same without what a span of its operation usually takes by itself; none where that is not known.
+    above_operation: Option<u64>,
+}
+
 /// Call paths by how much of the root's excess they explain, most first, at most twenty; empty when the root is not slower than usual or
-/// its baseline too small.
+/// its baseline too small. Called too often counts too: 37 calls, usually 2, are 35 calls' time.
 pub fn attribute_excess(
     trace: &Trace,
     path: &CriticalPath,
@@ -177,31 +196,52 @@ pub fn attribute_excess(
     let mut paths = CallPaths::default();
     let numbers = paths.number(trace);
     let mut medians: BTreeMap<_, Option<u64>> = BTreeMap::new();
-    let mut by_path: BTreeMap<u32, Attribution> = BTreeMap::new();
-    for visit in &path.visits {
-        let number = numbers[visit.span as usize];
+    let mut by_path: BTreeMap<u32, OnPath> = BTreeMap::new();
+    for visit in path.visits.iter().filter(|visit| numbers[visit.span as usize] != NONE) {
         let look_up = || {
             let known = baseline(visit.span).filter(|known| known.self_time.count() >= settings.baseline_count)?;
             Some(known.self_time.median())
         };
         let usual = *medians.entry(skeleton.operation(visit.span)).or_insert_with(look_up);
-        let (false, Some(usual)) = (number == NONE, usual) else { continue };
-        let one = by_path.entry(number).or_insert_with(|| Attribution {
-            label: String::new(),
-            span: visit.span,
-            span_count: 0,
-            excess_nanos: 0,
-            share: 0.0,
-        });
-        one.span_count += 1;
-        one.excess_nanos = one.excess_nanos.saturating_add(visit.own_nanos.saturating_sub(usual));
+        let first = OnPath { span: visit.span, span_count: 0, own_nanos: 0, above_operation: Some(0) };
+        let of = by_path.entry(numbers[visit.span as usize]).or_insert(first);
+        of.span_count += 1;
+        of.own_nanos = of.own_nanos.saturating_add(visit.own_nanos);
+        let above = usual.map(|usual| visit.own_nanos.saturating_sub(usual));
+        of.above_operation = of.above_operation.zip(above).map(|(sum, above)| sum.saturating_add(above));
     }
-    let mut found: Vec<(u32, Attribution)> = by_path.into_iter().filter(|(_, one)| one.excess_nanos > 0).collect();
+    let mut found: Vec<(u32, Attribution)> = Vec::new();
+    let spans: Vec<u32> = by_path.values().map(|of| of.span).collect();
+    for ((number, of), usual) in by_path.into_iter().zip(history.usual_calls_of(trace, &spans)) {
+        let usual = usual.filter(|usual| usual.traces >= settings.path_traces.max(1));
+        let above = match usual {
+            Some(usual) => Some(of.own_nanos.saturating_sub(usual.path_nanos)),
+            None => of.above_operation,
+        };
+        let Some(excess_nanos) = above.filter(|above| *above > 0) else { continue };
+        let usual_calls = usual.map(|usual| usual.median);
+        let one = Attribution {
+            label: String::new(),
+            span: of.span,
+            span_count: of.span_count,
+            calls: 0,
+            usual_calls,
+            excess_nanos,
+            share: share(excess_nanos, excess),
+        };
+        found.push((number, one));
+    }
     found.sort_by(|a, b| b.1.excess_nanos.cmp(&a.1.excess_nanos).then(a.0.cmp(&b.0)));
     found.truncate(MAX_ATTRIBUTIONS);
+    let mut calls: BTreeMap<u32, u64> = found.iter().map(|(number, _)| (*number, 0)).collect();
+    numbers.iter().for_each(|number| {
+        if let Some(calls) = calls.get_mut(number) {
+            *calls += 1;
+        }
+    });
     let finish = |(number, one): (u32, Attribution)| Attribution {
         label: paths.label(number),
-        share: share(one.excess_nanos, excess),
+        calls: calls.get(&number).copied().unwrap_or(0),
         ..one
     };
     found.into_iter().map(finish).collect()
@@ -230,17 +270,20 @@ pub(crate) fn count_findings(
     let mut candidates: Vec<(usize, Vec<u32>)> =
         by_path.into_iter().enumerate().filter(|(_, spans)| spans.len() >= many).collect();
     candidates.sort_by_key(|(number, spans)| (std::cmp::Reverse(spans.len()), *number));
-    for (number, spans) in candidates.into_iter().take(MAX_COUNTED) {
+    candidates.truncate(MAX_COUNTED);
+    // Of each the first span and its parent.
+    let pairs = candidates.iter().flat_map(|(_, spans)| [spans[0], trace.tree.parent(spans[0]).unwrap_or(spans[0])]);
+    let known = history.usual_calls_of(trace, &pairs.collect::<Vec<u32>>());
+    for ((number, spans), known) in candidates.into_iter().zip(known.chunks(2)) {
         // Ten calls of a parent that itself was called ten times too often are told there.
-        let Some(usual) = history.usual_calls(trace, spans[0]) else { continue };
+        let &[Some(usual), usual_of_parent] = known else { continue };
         let count = spans.len() as u64;
         let far = count as f64 >= usual.median.max(usual.p95) as f64 * settings.more_calls_factor;
         if usual.traces < settings.baseline_count || !far || count < usual.median.saturating_add(settings.more_calls) {
             continue;
         }
-        if let Some(parent) = trace.tree.parent(spans[0])
-            && let Some(above) = paths.above(number as u32)
-            && let Some(parents) = history.usual_calls(trace, parent)
+        if let Some(above) = paths.above(number as u32)
+            && let Some(parents) = usual_of_parent
             && parents.median > 0
             && usual.median > 0
         {

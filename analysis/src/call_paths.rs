@@ -129,6 +129,31 @@ impl CallPaths {
         number
     }
 
+    /// The number of each span's path, of those that were met before; [`NONE`] for others. Linear in spans.
+    pub(crate) fn find_all(&self, trace: &Trace) -> Vec<u32> {
+        let skeleton = &trace.skeleton;
+        let codes: Vec<Option<u32>> = skeleton.strings().iter().map(|text| self.codes.get(text).copied()).collect();
+        let mut numbers = vec![NONE; skeleton.span_count() as usize];
+        for span in trace.tree.preorder() {
+            let above = trace.tree.parent(*span).map_or(NONE, |parent| numbers[parent as usize]);
+            let operation = codes[skeleton.service_code(*span) as usize].zip(codes[skeleton.name_code(*span) as usize]);
+            let (true, Some((service, name))) = (trace.tree.parent(*span).is_none() || above != NONE, operation) else {
+                continue;
+            };
+            let step = Step { above, service, name, kind: skeleton.kind(*span) };
+            numbers[*span as usize] = self.numbers.get(&step).copied().unwrap_or(NONE);
+        }
+        numbers
+    }
+
+    /// The memory that it takes, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        const TEXT: usize = 64;
+        const STEP: usize = 64;
+        let texts: usize = self.strings.iter().map(|text| 2 * text.len() + TEXT).sum();
+        texts + STEP * self.steps.len()
+    }
+
     /// The number of one span's path, if it was met before. Linear in the span's depth.
     pub fn find(&self, trace: &Trace, span: u32) -> Option<u32> {
         let mut spans: Vec<u32> = std::iter::successors(Some(span), |span| trace.tree.parent(*span)).collect();

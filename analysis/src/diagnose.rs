@@ -13,6 +13,7 @@ use crate::self_time::self_times;
 use crate::settings::Settings;
 use crate::siblings::{sequential_findings, sibling_groups};
 use crate::skew::{self, HostPair};
+use crate::storm;
 use crate::trace::Trace;
 
 /// What is known of one trace: the parts that a picture of it needs, and the findings.
@@ -61,6 +62,7 @@ pub fn diagnose(
         repeats::check(trace, parent, members, attributes, &path, settings, &mut findings);
         retries::check(trace, parent, members, attributes, &path, settings, &mut findings);
     });
+    findings.extend(storm::findings(trace, &path, history, settings));
     findings.extend(baseline::slow_findings(trace, &path, history, settings));
     findings.extend(baseline::count_findings(trace, &path, history, settings));
     rank(&mut findings);

@@ -131,6 +131,11 @@ impl Histogram {
         }
     }
 
+    /// The memory that its buckets take, beside itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.buckets.capacity() * size_of::<(u16, u64)>()
+    }
+
     /// Greatest value and count of each bucket that has any, ascending.
     pub fn steps(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.buckets.iter().map(|(bucket, count)| (bounds(*bucket).1, *count))

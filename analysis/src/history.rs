@@ -3,6 +3,7 @@
 
 use crate::baseline::Baseline;
 use crate::skeleton::Kind;
+use crate::storm::{Edge, Traffic, UsualTraffic};
 use crate::trace::Trace;
 
 /// Calls of one edge in a past window, a day say.
@@ -25,7 +26,7 @@ pub struct SiblingOrder {
     pub close: u64,
 }
 
-/// How often an operation is usually called in one trace.
+/// What one trace usually has of a call path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UsualCalls {
     /// Traces observed of the entry point.
@@ -34,6 +35,8 @@ pub struct UsualCalls {
     pub median: u64,
     /// 95th percentile.
     pub p95: u64,
+    /// Median of what all of them together take of the critical path by themselves, in nanoseconds.
+    pub path_nanos: u64,
 }
 
 /// What was observed before. Every answer may be "nothing is known"; then the rules that need it are silent or less sure.
@@ -58,8 +61,24 @@ pub trait History {
         None
     }
 
-    /// How often the span's call path occurs in a trace.
+    /// How often the span's call path occurs in a trace. Nothing for a span that is not below the root that stands for the
+    /// trace: a path that begins in the middle tells nothing.
     fn usual_calls(&self, _trace: &Trace, _span: u32) -> Option<UsualCalls> {
+        None
+    }
+
+    /// The same of several spans, in their order. What is asked of many spans of a deep trace need not walk up from each.
+    fn usual_calls_of(&self, trace: &Trace, spans: &[u32]) -> Vec<Option<UsualCalls>> {
+        spans.iter().map(|span| self.usual_calls(trace, *span)).collect()
+    }
+
+    /// What passed on edges in the minutes around the trace, in traces of its entry point.
+    fn traffic(&self) -> Option<&Traffic> {
+        None
+    }
+
+    /// What passes on an edge in as many minutes when nothing is wrong.
+    fn usual_traffic(&self, _edge: &Edge) -> Option<UsualTraffic> {
         None
     }
 }

@@ -77,6 +77,6 @@ pub use self_time::{CallOverhead, OperationTotals, call_overheads, operation_tot
 pub use settings::Settings;
 pub use skeleton::{Kind, Operation, Skeleton, SkeletonBuilder, SpanRow, Status};
 pub use skew::{HostPair, SkewCorrection, Verdict, skew};
-pub use storm::{Edge, EdgeTraffic, Traffic, UsualTraffic, storms};
+pub use storm::{Edge, EdgeTraffic, SampledSlots, Storm, Traffic, UsualTraffic, storms};
 pub use trace::{Blocking, Trace};
 pub use tree::{Shape, Tree};

@@ -46,6 +46,40 @@ impl Observed {
         &self.profile
     }
 
+    /// Operations of which durations and self times were seen.
+    pub fn baselines(&self) -> impl Iterator<Item = (&str, &str, Kind, &Baseline)> {
+        self.baselines
+            .iter()
+            .map(|((service, name, kind), baseline)| (service.as_str(), name.as_str(), *kind, baseline))
+    }
+
+    /// The memory that it takes, about, with all its texts: for a bound on one and on many of them. Linear in what was learned.
+    pub fn memory_bytes(&self) -> usize {
+        const ENTRY: usize = 96;
+        const PAIR: usize = 64;
+        let named = |(service, name): &Name| service.len() + name.len() + ENTRY;
+        let edges: usize = self.edges.keys().map(named).sum();
+        let of_callers = |callers: &BTreeMap<String, u64>| callers.keys().map(|text| text.len() + ENTRY).sum::<usize>();
+        let callers: usize = self.callers.iter().map(|(callee, callers)| named(callee) + of_callers(callers)).sum();
+        let of_operation = |((service, name, _), baseline): (&(String, String, Kind), &Baseline)| {
+            service.len() + name.len() + ENTRY + baseline.memory_bytes()
+        };
+        let baselines: usize = self.baselines.iter().map(of_operation).sum();
+        self.profile.memory_bytes() + edges + callers + baselines + PAIR * self.orders.len()
+    }
+
+    /// The memory that the texts of a trace may take when it is learned: each operation's names are kept in several places. Linear in
+    /// spans.
+    pub fn most_text_bytes(trace: &Trace) -> usize {
+        const COPIES: usize = 5;
+        let skeleton = &trace.skeleton;
+        let operations: BTreeSet<(u32, u32)> =
+            (0..skeleton.span_count()).map(|span| (skeleton.service_code(span), skeleton.name_code(span))).collect();
+        let strings = skeleton.strings();
+        let bytes = |(service, name): (u32, u32)| strings[service as usize].len() + strings[name as usize].len();
+        operations.into_iter().map(bytes).fold(0, usize::saturating_add).saturating_mul(COPIES)
+    }
+
     fn add_edges(&mut self, trace: &Trace) {
         let skeleton = &trace.skeleton;
         let name = |span: u32| (skeleton.service(span).to_owned(), skeleton.name(span).to_owned());
@@ -142,10 +176,25 @@ impl History for Observed {
     }
 
     fn usual_calls(&self, trace: &Trace, span: u32) -> Option<UsualCalls> {
+        self.usual_calls_of(trace, &[span]).into_iter().next().flatten()
+    }
+
+    fn usual_calls_of(&self, trace: &Trace, spans: &[u32]) -> Vec<Option<UsualCalls>> {
+        let unknown = vec![None; spans.len()];
+        let Some((root, _)) = trace.root() else { return unknown };
+        let numbers = self.profile.paths().find_all(trace);
+        // Of another entry point nothing is known, and nothing below a parent that is not there.
+        if numbers[root as usize] == NONE || trace.tree.parent(root).is_some() {
+            return unknown;
+        }
         let traces = self.profile.trace_count();
-        let calls = self.profile.paths().find(trace, span).and_then(|path| self.profile.counts(path));
-        let quantile = |share| calls.map_or(0, |counts| counts.calls.quantile_with_zeros(share, traces));
-        Some(UsualCalls { traces, median: quantile(0.5), p95: quantile(0.95) })
+        let usual = |span: u32| {
+            let counts = self.profile.counts(numbers[span as usize]);
+            let quantile = |share| counts.map_or(0, |counts| counts.calls.quantile_with_zeros(share, traces));
+            let path_nanos = counts.map_or(0, |counts| counts.path.quantile_with_zeros(0.5, traces));
+            UsualCalls { traces, median: quantile(0.5), p95: quantile(0.95), path_nanos }
+        };
+        spans.iter().map(|span| trace.tree.is_within(*span, root).then(|| usual(*span))).collect()
     }
 }
 
@@ -204,5 +253,39 @@ mod tests {
         let usual = observed.usual_calls(&from("shop"), 1).expect("three traces");
         assert_eq!((usual.traces, usual.median), (3, 1));
         assert_eq!(observed.usual_calls(&from("edge"), 1).expect("three traces").median, 0);
+    }
+
+    #[test]
+    fn texts_weigh_what_they_take() {
+        let long = "n".repeat(256 << 10);
+        let trace = notation::trace(&format!("shop | {long} | server | 0..9 |\n  pay | serve | client | 1..8 |"));
+        let mut observed = Observed::default();
+        observed.add(&trace);
+        let bytes = observed.memory_bytes();
+        assert!(bytes >= 3 * long.len(), "{bytes}");
+        assert!((bytes - (8 << 10)..6 * long.len()).contains(&Observed::most_text_bytes(&trace)), "{bytes}");
+    }
+
+    #[test]
+    fn a_deep_trace_is_looked_up_in_one_pass() {
+        let mut builder = crate::SkeletonBuilder::with_capacity(spanlake_model::TraceId([1; 16]), 50_000);
+        for span in 1..=50_000_u64 {
+            builder.push(crate::SpanRow {
+                span_id: spanlake_model::SpanId(span.to_be_bytes()),
+                parent_span_id: (span > 1).then(|| spanlake_model::SpanId((span - 1).to_be_bytes())),
+                start_unix_nanos: span,
+                end_unix_nanos: 1_000_000 - span,
+                service: "shop",
+                name: "again",
+                ..crate::SpanRow::default()
+            });
+        }
+        let trace = Trace::new(builder.finish());
+        let mut observed = Observed::default();
+        observed.add(&trace);
+        let spans: Vec<u32> = (0..trace.skeleton.span_count()).collect();
+        let known = observed.usual_calls_of(&trace, &spans);
+        assert!(known.iter().all(|usual| usual.is_some_and(|usual| usual.median == 1)));
+        assert_eq!(known[40_000], observed.usual_calls(&trace, 40_000));
     }
 }

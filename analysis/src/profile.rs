@@ -155,6 +155,12 @@ impl PathProfile {
         self.roots.count()
     }
 
+    /// The memory that it takes, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let counts: usize = self.counts.iter().map(PathCounts::memory_bytes).sum();
+        self.paths.memory_bytes() + counts
+    }
+
     /// Durations of the roots in nanoseconds.
     pub fn roots(&self) -> &Histogram {
         &self.roots
@@ -229,6 +235,12 @@ impl PathProfile {
 }
 
 impl PathCounts {
+    fn memory_bytes(&self) -> usize {
+        let histograms = [&self.calls, &self.total, &self.self_time, &self.path];
+        let heap: usize = histograms.into_iter().map(Histogram::heap_bytes).sum();
+        size_of::<Self>() + heap + self.exemplars.capacity() * size_of::<(u64, TraceId)>()
+    }
+
     fn add_exemplar(&mut self, nanos: u64, trace_id: TraceId) {
         self.exemplars.push((nanos, trace_id));
         self.exemplars.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));

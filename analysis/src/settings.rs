@@ -55,8 +55,10 @@ pub struct Settings {
     pub storm_error_share: f64,
     /// Calls are up when they are at least so many times the usual.
     pub storm_calls_factor: f64,
-    /// Entry traffic is flat when it differs by at most this share.
+    /// Entry traffic is not up when it is above the usual by at most this share, and what chance does.
     pub storm_entry_share: f64,
+    /// Fewer wanted calls than this, around the trace or before, are no storm.
+    pub storm_calls: u64,
 
     /// Least rank of an outlier among its operation's durations.
     pub outlier_rank: f64,
@@ -66,6 +68,8 @@ pub struct Settings {
     pub outlier_share: f64,
     /// Fewer durations than this are too few to judge.
     pub baseline_count: u64,
+    /// Fewer traces of an entry point than this do not tell what its call paths usually take.
+    pub path_traces: u64,
     /// More calls than usual: at least so many times the usual number.
     pub more_calls_factor: f64,
     /// And at least so many calls more.
@@ -99,10 +103,12 @@ impl Default for Settings {
             storm_error_share: 0.05,
             storm_calls_factor: 1.5,
             storm_entry_share: 0.2,
+            storm_calls: 20,
             outlier_rank: 0.99,
             outlier_z: 3.5,
             outlier_share: 0.05,
             baseline_count: 200,
+            path_traces: 50,
             more_calls_factor: 2.0,
             more_calls: 5,
         }

@@ -2,6 +2,7 @@
 //! siblings that run one after the other though they might run together.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::critical_path::CriticalPath;
 use crate::finding::{Confidence, Finding, Rule, readable_nanos, share};
@@ -81,15 +82,15 @@ pub(crate) fn sequential_findings(
         let children: Vec<Blocking> = trace.blocking_children(visit.span).collect();
         let calls: Vec<Blocking> = children.iter().filter(|child| is_call(trace, child.span)).copied().collect();
         for run in runs(&calls, settings) {
-            let most = most_saved(&run, path);
-            if most < least.max(1) {
+            // Cheap, and true of every part of the run.
+            if most_saved(&run, path) < least.max(1) {
                 continue;
             }
-            let saving = saving(&run, &children).min(most);
-            if saving >= least.max(1)
-                && let Some(confidence) = confidence(trace, &run, history, settings)
-            {
-                findings.push(finding(trace, visit.span, &run, saving, confidence));
+            for (part, confidence) in parts(trace, &run, history, settings) {
+                let saving = saving(part, &children).min(most_saved(part, path));
+                if saving >= least.max(1) {
+                    findings.push(finding(trace, visit.span, part, saving, confidence));
+                }
             }
         }
     }
@@ -156,26 +157,71 @@ fn saving(run: &[Blocking], children: &[Blocking]) -> u64 {
     last.end.saturating_sub(end)
 }
 
-/// How sure it is that the calls need not wait for each other; nothing when it is known that they do, or when they go
-/// to one target.
-fn confidence(trace: &Trace, run: &[Blocking], history: &dyn History, settings: &Settings) -> Option<Confidence> {
-    let operation = |call: &Blocking| trace.operation(call.span);
-    let pairs = run.windows(2).filter(|pair| operation(&pair[0]) != operation(&pair[1]));
-    let orders: Vec<_> = pairs.take(MAX_PAIRS).map(|pair| history.order(trace, pair[0].span, pair[1].span)).collect();
-    if orders.is_empty() {
-        return None;
+/// What is known of two calls of which the second begins when the first has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// Other traces show that neither needs the other.
+    Refuted,
+    /// The second has always waited for the first.
+    Proven,
+    /// Nothing.
+    Open,
+}
+
+/// The parts of a run that might run together, each with how sure that is. Where a call is known to wait for the one before, the
+/// run is cut. Of what is left those stretches are taken of which it is known that no call waits, and all of it where there are none.
+/// Calls to one target alone are no part.
+fn parts<'r>(
+    trace: &Trace,
+    run: &'r [Blocking],
+    history: &dyn History,
+    settings: &Settings,
+) -> Vec<(&'r [Blocking], Confidence)> {
+    let differ = |pair: &[Blocking]| trace.operation(pair[0].span) != trace.operation(pair[1].span);
+    let mut asked = 0;
+    let wait = |pair: &[Blocking]| {
+        if !differ(pair) {
+            // Whether the same call can be made twice at once is for the pairs around it to say.
+            return Wait::Refuted;
+        }
+        asked += 1;
+        let order = if asked > MAX_PAIRS { None } else { history.order(trace, pair[0].span, pair[1].span) };
+        match order {
+            Some(order) if order.refuted > 0 => Wait::Refuted,
+            Some(order) if order.traces >= settings.sequential_proof_traces && order.close == order.traces => {
+                Wait::Proven
+            }
+            _ => Wait::Open,
+        }
+    };
+    let waits: Vec<Wait> = run.windows(2).map(wait).collect();
+    let has_targets = |part: &[Blocking]| part.windows(2).any(differ);
+    let mut parts = Vec::new();
+    for whole in stretches(&waits, |wait| wait != Wait::Proven) {
+        let sure: Vec<_> = stretches(&waits[whole.start..whole.end - 1], |wait| wait == Wait::Refuted)
+            .into_iter()
+            .map(|part| (&run[whole.start + part.start..whole.start + part.end], Confidence::High))
+            .filter(|(part, _)| has_targets(part))
+            .collect();
+        if sure.is_empty() && has_targets(&run[whole.clone()]) {
+            parts.push((&run[whole], Confidence::Low));
+        }
+        parts.extend(sure);
     }
-    let refuted = orders.iter().all(|order| order.is_some_and(|order| order.refuted > 0));
-    let proven = orders.iter().all(|order| {
-        order.is_some_and(|order| {
-            order.refuted == 0 && order.traces >= settings.sequential_proof_traces && order.close == order.traces
-        })
-    });
-    match (refuted, proven) {
-        (_, true) => None,
-        (true, false) => Some(Confidence::High),
-        (false, false) => Some(Confidence::Low),
+    parts
+}
+
+/// Stretches of at least two calls between all of which something holds; `waits` has one less than there are calls.
+fn stretches(waits: &[Wait], holds: impl Fn(Wait) -> bool) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let mut found = Vec::new();
+    for chunk in waits.chunk_by(|a, b| holds(*a) == holds(*b)) {
+        if holds(chunk[0]) {
+            found.push(start..start + chunk.len() + 1);
+        }
+        start += chunk.len();
     }
+    found
 }
 
 fn finding(trace: &Trace, parent: u32, run: &[Blocking], saving: u64, confidence: Confidence) -> Finding {

@@ -255,12 +255,16 @@ fn gift_finder(flow: &mut Flow<'_>, at: u64) {
     flow.fault = Some(Fault::SequentialCalls);
     let root = request(flow, "GET", "/gift-finder", "/gift-finder", at);
     let mut at = session(flow, root, at + 500_000);
-    let calls = [
+    let mut calls = [
         ("catalog", "/api/gifts", "SELECT", "products", 38_000),
         ("inventory", "/stock/gifts", "SELECT", "stock", 30_000),
         ("shipping", "/quotes", "SELECT", "rates", 34_000),
         ("pay", "/instalments", "SELECT", "plans", 26_000),
     ];
+    // One in four asks the other way round: so none needs the answer of another, and the rule can know it.
+    if flow.dice.percent(25.0) {
+        calls.reverse();
+    }
     for (service, route, operation, table, micros) in calls {
         let request = Request { to: service, method: "GET", route, path: route };
         let (answered, _) = flow.call(root, &request, at, |flow, server, at| {

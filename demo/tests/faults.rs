@@ -7,7 +7,10 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message;
 use spanlake_analysis::breakdown::{Seen, ValueCounts, WEIGHT_ONE, breakdown};
-use spanlake_analysis::{Completeness, NoHistory, Settings, diagnose, from_otlp};
+use spanlake_analysis::{
+    Baseline, Completeness, Confidence, Edge, EdgeCalls, History, Kind, NoHistory, Observed, Rule, SampledSlots,
+    Settings, SiblingOrder, Trace, Traffic, UsualCalls, UsualTraffic, diagnose, from_otlp,
+};
 use spanlake_demo::{Fault, SERVICES, Shop, Story};
 
 /// 2025-11-26 12:00:00 UTC.
@@ -160,4 +163,117 @@ fn an_hour_of_the_shop() {
     assert_eq!(kinds, BTreeSet::from([1, 2, 3, 4, 5]));
     assert!((80_000..200_000).contains(&spans_seen), "{spans_seen}");
     assert!(links > 100 && linked.iter().filter(|link| ids.contains(*link)).count() > links * 9 / 10);
+}
+
+/// Service and name of a trace's root, its start, and the trace.
+fn entries(stories: &[Story]) -> BTreeMap<(String, String), Vec<(u64, Trace)>> {
+    let mut entries: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for story in stories {
+        let trace = from_otlp(&story.spans).remove(0).trace;
+        let (root, _) = trace.root().expect("it has spans");
+        let entry = (trace.skeleton.service(root).to_owned(), trace.skeleton.name(root).to_owned());
+        entries.entry(entry).or_default().push((story.start_unix_nanos, trace));
+    }
+    entries
+}
+
+/// What is known of an entry point at a moment: what was learned before, and what passes around.
+struct Known<'a> {
+    observed: &'a Observed,
+    slots: &'a SampledSlots,
+    around: Traffic,
+}
+
+impl History for Known<'_> {
+    fn edge(&self, service: &str, name: &str) -> Option<EdgeCalls> {
+        self.observed.edge(service, name)
+    }
+    fn usual_caller(&self, service: &str, name: &str) -> Option<String> {
+        self.observed.usual_caller(service, name)
+    }
+    fn order(&self, trace: &Trace, first: u32, second: u32) -> Option<SiblingOrder> {
+        self.observed.order(trace, first, second)
+    }
+    fn baseline(&self, service: &str, name: &str, kind: Kind) -> Option<&Baseline> {
+        self.observed.baseline(service, name, kind)
+    }
+    fn usual_calls(&self, trace: &Trace, span: u32) -> Option<UsualCalls> {
+        self.observed.usual_calls(trace, span)
+    }
+    fn traffic(&self) -> Option<&Traffic> {
+        Some(&self.around)
+    }
+    fn usual_traffic(&self, edge: &Edge) -> Option<UsualTraffic> {
+        self.slots.usual(edge, 1.0)
+    }
+}
+
+#[test]
+fn against_what_is_usual() {
+    const SLOT: u64 = 5 * MINUTE;
+    let shop = Shop::new(1);
+    let before: Vec<Story> = shop.stories(NOON - 2 * HOUR, NOON).collect();
+    let stories: Vec<Story> = shop.stories(NOON, NOON + HOUR).collect();
+    let (before, now) = (entries(&before), entries(&stories));
+    let mut raised: BTreeMap<(Option<Fault>, String), usize> = BTreeMap::new();
+    let mut storms: BTreeMap<(bool, bool), usize> = BTreeMap::new();
+    let (mut ordinary, mut false_alarms) = (0, 0);
+    let learned: BTreeMap<_, (Observed, SampledSlots)> = before
+        .iter()
+        .map(|(entry, traces)| {
+            let (mut observed, mut slots) = (Observed::default(), SampledSlots::default());
+            traces.iter().take(300).for_each(|(_, trace)| observed.add(trace));
+            for slot in 0..2 * HOUR / SLOT {
+                let from = NOON - 2 * HOUR + slot * SLOT;
+                let mut traffic = Traffic::default();
+                let of_slot = traces.iter().filter(|(start, _)| (from..from + SLOT).contains(start));
+                of_slot.for_each(|(_, trace)| traffic.add(trace));
+                slots.push(traffic.entries, traffic);
+            }
+            (entry.clone(), (observed, slots))
+        })
+        .collect();
+    for story in &stories {
+        let trace = &from_otlp(&story.spans)[0];
+        let (root, _) = trace.trace.root().expect("it has spans");
+        let skeleton = &trace.trace.skeleton;
+        let entry = (skeleton.service(root).to_owned(), skeleton.name(root).to_owned());
+        let Some((observed, slots)) = learned.get(&entry) else { continue };
+        let minute = story.start_unix_nanos / MINUTE * MINUTE;
+        let mut around = Traffic::default();
+        let there = now[&entry].iter().filter(|(start, _)| (minute - 2 * MINUTE..minute + 3 * MINUTE).contains(start));
+        there.for_each(|(_, trace)| around.add(trace));
+        let known = Known { observed, slots, around };
+        let found =
+            diagnose(&trace.trace, &trace.attributes, &known, &Completeness::default(), &Settings::default()).findings;
+        let rules: BTreeSet<&str> = found.iter().map(|finding| finding.rule.id()).collect();
+        let has = |rule: &str| rules.contains(rule);
+        let error = spans(story).any(|span| span.status.as_ref().is_some_and(|status| status.code == 2));
+        if story.fault.is_none() {
+            ordinary += 1;
+            // That calls are multiplied around it is true of an ordinary trace too.
+            let alarms = rules.iter().filter(|rule| **rule != "retry-storm").count();
+            false_alarms += usize::from(!error && alarms > 0);
+        }
+        let minute_of_hour = (story.start_unix_nanos - NOON) / MINUTE;
+        if has("retry-storm") || entry.1 == "POST /checkout" {
+            *storms.entry(((20..26).contains(&minute_of_hour), has("retry-storm"))).or_default() += 1;
+            assert!(!has("retry-storm") || (18..28).contains(&minute_of_hour), "a storm in minute {minute_of_hour}");
+        }
+        if story.fault == Some(Fault::SequentialCalls) {
+            let sure = found.iter().filter(|one| one.rule == Rule::SequentialCalls);
+            assert!(sure.map(|one| one.confidence).eq([Confidence::High]), "{found:#?}");
+        }
+        if !rules.is_empty() {
+            let words: Vec<&str> = rules.into_iter().collect();
+            *raised.entry((story.fault, words.join(" "))).or_default() += 1;
+        }
+    }
+    for ((fault, rules), count) in &raised {
+        println!("  {}: {count} raise [{rules}]", fault.map_or("ordinary", Fault::id));
+    }
+    println!("{false_alarms} of {ordinary} ordinary traces raise a false alarm; (in the storm, told): {storms:?}");
+    let of = |key| storms.get(&key).copied().unwrap_or(0);
+    assert!(of((true, true)) > 3 * of((true, false)), "most of the storm is told: {storms:?}");
+    assert!(false_alarms * 100 <= ordinary, "{false_alarms} of {ordinary}");
 }

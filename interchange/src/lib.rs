@@ -27,6 +27,7 @@ mod weight;
 mod write_otlp;
 mod zipkin;
 
+use std::borrow::Cow;
 use std::fmt;
 
 pub use gzip::DEFAULT_MAX_INFLATED_BYTES;
@@ -110,7 +111,7 @@ pub enum Error {
         /// The bound.
         max_bytes: usize,
     },
-    /// Its JSON has so many small parts that it would take many times its size when it is read.
+    /// It has so many small parts that it would take many times its size when it is read.
     #[error(
         "the file has so many small parts that reading it may take more than {max_bytes} bytes of memory: split it"
     )]
@@ -158,23 +159,54 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
     parse_within(bytes, DEFAULT_MAX_INFLATED_BYTES)
 }
 
+/// The content of a file that may be packed with gzip.
+///
+/// # Errors
+/// [`Error::Gzip`], [`Error::TooLarge`].
+pub fn unpacked(bytes: &[u8], max_inflated_bytes: usize) -> Result<Cow<'_, [u8]>, Error> {
+    Ok(gzip::inflate(bytes, max_inflated_bytes)?.map_or(Cow::Borrowed(bytes), Cow::Owned))
+}
+
+/// About how many bytes of memory [`parse`] takes for an unpacked file beside it: from its punctuation, or the lengths in it,
+/// before anything is read. Linear in its bytes.
+pub fn memory_bytes(unpacked: &[u8]) -> usize {
+    let content = without_mark(unpacked);
+    // A line feed begins both a message and a blank line, and the length behind it may look like a bracket: what may be either is
+    // charged as what takes more.
+    let json = if is_likely_json(content) { weight::weigh(content) } else { 0 };
+    let protobuf = if otlp_protobuf::is_likely(content) { otlp_protobuf::weigh(content) } else { 0 };
+    // Texts are copied.
+    json.max(protobuf).saturating_add(unpacked.len())
+}
+
+/// The content behind a byte order mark.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+fn is_likely_json(bytes: &[u8]) -> bool {
+    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
 /// [`parse`], with the most bytes a packed file may unpack to.
 ///
 /// # Errors
 /// As [`parse`].
 pub fn parse_within(bytes: &[u8], max_inflated_bytes: usize) -> Result<Parsed, Error> {
-    let inflated = gzip::inflate(bytes, max_inflated_bytes)?;
-    let bytes = inflated.as_deref().unwrap_or(bytes);
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = &*unpacked(bytes, max_inflated_bytes)?;
+    let bytes = without_mark(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(Error::Empty);
+    }
+    let max_bytes = max_inflated_bytes.saturating_mul(MAX_WEIGHT);
+    if otlp_protobuf::is_likely(bytes) && otlp_protobuf::weigh(bytes) > max_bytes {
+        return Err(Error::TooDense { max_bytes });
     }
     if let Some(parsed) = otlp_protobuf::read(bytes) {
         return Ok(parsed);
     }
     match bytes.trim_ascii_start().first() {
         Some(b'{' | b'[') => {
-            let max_bytes = max_inflated_bytes.saturating_mul(MAX_WEIGHT);
             if weight::weigh(bytes) > max_bytes {
                 return Err(Error::TooDense { max_bytes });
             }
@@ -190,5 +222,34 @@ pub fn parse_within(bytes: &[u8], max_inflated_bytes: usize) -> Result<Parsed, E
             };
             Err(Error::Unknown { what })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_weighed_as_whatever_it_may_be() {
+        // A message whose first part is as long as a bracket's code: it begins like JSON behind a blank line.
+        for length in [b'{', b'['] {
+            let size = usize::from(length);
+            // Scopes' spans of two bytes, each as much as a span.
+            let mut inner = b"\x12\x00".repeat(size / 2 - 1);
+            inner.extend(if size.is_multiple_of(2) { &b"\x12\x00"[..] } else { b"\x12\x01\x08" });
+            assert_eq!(inner.len(), size);
+            let message = [&[otlp_protobuf::FIRST_KEY, length][..], &inner].concat().repeat(100);
+            assert!(
+                memory_bytes(&message) > message.len() * 100,
+                "of {} bytes {}",
+                message.len(),
+                memory_bytes(&message)
+            );
+        }
+        let json = format!("[{}{{}}]", "{},".repeat(100));
+        let plain = memory_bytes(json.as_bytes());
+        assert!(plain > 100 * json.len() / 2);
+        assert!(memory_bytes(format!("\u{feff}{json}").as_bytes()) >= plain);
+        assert!(memory_bytes(format!("\n{json}").as_bytes()) >= plain);
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use spanlake_otlp::{Batch, Limits, Malformed, index, readable};
 
+use crate::weight::{self, Part};
 use crate::{Error, Format, Parsed};
 
 /// The key of `resourceSpans`, with which every message begins. It is also a line feed.
@@ -30,6 +31,17 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Parsed> {
         parsed.reject(None, "the file ends inside its last message, which is left out".to_owned());
     }
     (parsed.span_count() + parsed.rejected_count > 0).then_some(parsed)
+}
+
+/// Whether a file begins like one.
+pub(crate) fn is_likely(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(&FIRST_KEY | 0))
+}
+
+/// About how many bytes of memory a file takes when it is read.
+pub(crate) fn weigh(bytes: &[u8]) -> usize {
+    let (messages, _) = messages(bytes).unwrap_or_default();
+    messages.into_iter().map(|message| weight::weigh_protobuf(message, Part::Request)).fold(0, usize::saturating_add)
 }
 
 /// Why a file that begins like OTLP protobuf is none.

@@ -229,6 +229,18 @@ impl<'a> Reads<'a> {
 
     /// The blocks of the tenants that overlap the range or have a span without a start, newest end first. One listing per tenant, shared with others.
     pub(crate) async fn blocks(&self, tenants: &[Tenant], range: TimeRange) -> Result<Vec<BlockRef>, Error> {
+        match self.newest_blocks(tenants, range).await? {
+            (blocks, None) => Ok(blocks),
+            (_, Some(too_many)) => Err(too_many),
+        }
+    }
+
+    /// The same, of too many the newest, with the bound that cut them.
+    pub(crate) async fn newest_blocks(
+        &self,
+        tenants: &[Tenant],
+        range: TimeRange,
+    ) -> Result<(Vec<BlockRef>, Option<Error>), Error> {
         let snapshots = self.snapshots(tenants).await?;
         // Spans without a time may belong to any trace.
         let overlapping = |block: &&BlockRef| {
@@ -238,13 +250,12 @@ impl<'a> Reads<'a> {
         let mut blocks: Vec<_> =
             snapshots.iter().flat_map(|snapshot| snapshot.blocks.iter().filter(overlapping).cloned()).collect();
         let max = self.shared.config.max_blocks_per_query;
-        if blocks.len() > max {
-            return Err(Error::TooManyBlocks { block_count: blocks.len(), max });
-        }
+        let too_many = (blocks.len() > max).then_some(Error::TooManyBlocks { block_count: blocks.len(), max });
         blocks.sort_by(|a, b| {
             b.meta.time_range().end_unix_nanos.cmp(&a.meta.time_range().end_unix_nanos).then_with(|| a.key.cmp(&b.key))
         });
-        Ok(blocks)
+        blocks.truncate(max);
+        Ok((blocks, too_many))
     }
 
     /// Learns which traces of the tenants are deleted. One listing per tenant, shared with others.

@@ -19,7 +19,7 @@ mod jsonpb;
 pub(crate) mod live;
 mod logfmt;
 mod metrics;
-mod own;
+pub(crate) mod own;
 pub(crate) mod params;
 pub(crate) mod refusal;
 pub(crate) mod request;

@@ -35,6 +35,7 @@ pub use engine::{
 };
 pub use error::Error;
 pub use grpc::grpc_router;
+pub use http::own::status;
 pub use http::router;
 pub use querier::Querier;
 pub use search::{FoundTrace, SearchAnswer, SearchRequest, ServiceSpans, Tag, TagError};

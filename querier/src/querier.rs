@@ -2,6 +2,7 @@
 
 mod explore;
 mod files;
+pub(crate) mod lessons;
 pub(crate) mod tails;
 pub(crate) mod watched;
 
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) sql: SqlEngine,
     pub(crate) tails: tails::Tails,
     pub(crate) watched: watched::Watched,
+    pub(crate) lessons: lessons::Lessons,
 }
 
 impl Querier {
@@ -58,7 +60,8 @@ impl Querier {
         let shared = Shared::new(config, catalog, metrics);
         let sql = SqlEngine::sharing(Arc::clone(&shared.memory));
         let (tails, watched) = (tails::Tails::default(), watched::Watched::default());
-        Self { inner: Arc::new(Inner { shared, admission, sql, tails, watched }) }
+        let lessons = lessons::Lessons::default();
+        Self { inner: Arc::new(Inner { shared, admission, sql, tails, watched, lessons }) }
     }
 
     /// The settings it runs with.
@@ -219,8 +222,9 @@ impl Querier {
     pub async fn delete_traces(&self, tenant: &Tenant, ids: &[TraceId], reason: &str) -> Result<Deletion, Error> {
         let limit = self.config().query_timeout.get();
         let work = self.inner.shared.catalog.delete_traces(tenant, ids, reason);
-        let done = tokio::time::timeout(limit, work).await.map_err(|_| Error::TimedOut { limit })?;
-        done.map_err(catalog_error)
+        // Even if it fails, or who asked is gone before it is done: the traces may be deleted all the same.
+        let _forgetting = lessons::Forgetting(&self.inner.lessons);
+        tokio::time::timeout(limit, work).await.map_err(|_| Error::TimedOut { limit })?.map_err(catalog_error)
     }
 
     /// Runs a query when its turn comes, inside the time allowed.

@@ -1,5 +1,7 @@
 //! Spans out over OTLP, to any receiver: over HTTP with retries as the specification has them, over gRPC once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +21,8 @@ pub const DEFAULT_GRPC: &str = "http://127.0.0.1:4317";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Attempts for one request.
 const MAX_ATTEMPTS: u32 = 12;
+/// Attempts for one request whose connection is lost. Spans that come twice are stored once.
+const MAX_LOST: u32 = 6;
 /// The pause after the first failure when the receiver names none; it doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause, also when the receiver asks for more.
@@ -43,6 +47,8 @@ pub struct Receiver {
     shown: String,
     client: reqwest::Client,
     headers: HeaderMap,
+    /// Whether anybody has answered yet: until then, nobody is there to be waited for.
+    has_answered: Arc<AtomicBool>,
 }
 
 impl Receiver {
@@ -56,7 +62,7 @@ impl Receiver {
             let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
             url.set_path(&path);
         }
-        Ok(Self { shown: shown(&url), url, client: client()?, headers })
+        Ok(Self { shown: shown(&url), url, client: client()?, headers, has_answered: Arc::default() })
     }
 
     /// Where requests go, for people.
@@ -64,17 +70,25 @@ impl Receiver {
         &self.shown
     }
 
-    /// Sends one request, again when the receiver asks for patience.
+    /// Sends one request, again when the receiver asks for patience or the connection is lost.
     ///
     /// # Errors
     /// If nobody answers, or the request is refused.
     pub async fn send(&self, request: &ExportTraceServiceRequest) -> Result<Sent, Failure> {
         let body = Bytes::from(request.encode_to_vec());
         let mut pause = FIRST_PAUSE;
-        let mut retries = 0;
+        let (mut retries, mut lost) = (0, 0);
         loop {
             let wait = match self.post(body.clone()).await? {
                 Posted::Done(sent) => return Ok(Sent { retries, ..sent }),
+                Posted::Lost(failure) => {
+                    lost += 1;
+                    if lost >= MAX_LOST || retries + 1 >= MAX_ATTEMPTS {
+                        return Err(Failure::error(format!("{failure} ({lost} attempts)")));
+                    }
+                    tracing::debug!(%failure, "the connection is lost");
+                    None
+                }
                 Posted::Later { wait, text } if retries + 1 < MAX_ATTEMPTS => {
                     tracing::debug!(text, "the receiver asks for patience");
                     wait
@@ -84,7 +98,9 @@ impl Receiver {
                     return Err(Failure::error(format!("{url} took nothing in {MAX_ATTEMPTS} attempts: {text}")));
                 }
             };
-            tokio::time::sleep(wait.unwrap_or(pause).min(MAX_PAUSE)).await;
+            // Whoever lost their connections together does not come back together.
+            let own = pause.mul_f64(rand::random_range(0.5..1.0));
+            tokio::time::sleep(wait.unwrap_or(own).min(MAX_PAUSE)).await;
             pause = (pause * 2).min(MAX_PAUSE);
             retries += 1;
         }
@@ -93,11 +109,20 @@ impl Receiver {
     async fn post(&self, body: Bytes) -> Result<Posted, Failure> {
         let request = self.client.post(self.url.clone()).headers(self.headers.clone()).timeout(REQUEST_TIMEOUT);
         let request = request.header(http::header::CONTENT_TYPE, "application/x-protobuf").body(body);
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if self.is_lost(&error) => return Ok(Posted::Lost(self.unreachable(&error))),
+            Err(error) => return Err(self.unreachable(&error)),
+        };
+        self.has_answered.store(true, Ordering::Relaxed);
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.map_err(|error| {
-            Failure::error(format!("the answer of {} broke off: {}", self.url(), innermost(&error)))
-        })?;
+        let body = match response.bytes().await {
+            Ok(body) => body,
+            Err(error) => {
+                let text = format!("the answer of {} broke off: {}", self.url(), innermost(&error));
+                return Ok(Posted::Lost(Failure::error(text)));
+            }
+        };
         if status.is_success() {
             let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
             if content_type.is_some_and(|content_type| !content_type.contains("protobuf")) {
@@ -117,6 +142,12 @@ impl Receiver {
             404 | 405 => Err(self.not_otlp(status)),
             _ => Err(Failure::error(format!("{} refuses the spans ({status}): {text}", self.url()))),
         }
+    }
+
+    /// Whether there was a connection, now or before, and it may be had again: a receiver that restarts, a balancer that moves on.
+    fn is_lost(&self, error: &reqwest::Error) -> bool {
+        let was_there = !error.is_connect() || self.has_answered.load(Ordering::Relaxed);
+        was_there && !error.is_builder() && !error.is_redirect()
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -139,7 +170,12 @@ impl Receiver {
 
 enum Posted {
     Done(Sent),
-    Later { wait: Option<Duration>, text: String },
+    Later {
+        wait: Option<Duration>,
+        text: String,
+    },
+    /// Whether it came is not known.
+    Lost(Failure),
 }
 
 /// The sentence of a failure: OTLP's are a `Status` in protobuf, whose second field is the message.
@@ -220,6 +256,33 @@ mod tests {
         check(DEFAULT_HTTP, "http://127.0.0.1:4318/v1/traces");
         check("https://otlp.example.com/in/", "https://otlp.example.com/in/v1/traces");
         check("http://h/v1/traces", "http://h/v1/traces");
+    }
+
+    #[tokio::test]
+    async fn a_lost_connection_is_tried_again() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        let receiver = Receiver::new(&url, HeaderMap::new()).expect("a receiver");
+        let server = tokio::spawn(async move {
+            for attempt in 0..3 {
+                let (mut connection, _) = listener.accept().await.expect("a connection");
+                let mut read = [0; 4096];
+                let _ = connection.read(&mut read).await;
+                // Twice it closes without an answer.
+                if attempt == 2 {
+                    let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+                    connection.write_all(answer.as_bytes()).await.expect("it is read");
+                }
+            }
+        });
+        let sent = receiver.send(&ExportTraceServiceRequest::default()).await.expect("it came in the end");
+        assert_eq!((sent.retries, sent.rejected), (2, 0));
+        server.await.expect("the server ends");
+        // Where nobody ever answered, nobody is waited for.
+        let nobody = Receiver::new("http://127.0.0.1:9", HeaderMap::new()).expect("a receiver");
+        let failure = nobody.send(&ExportTraceServiceRequest::default()).await.expect_err("nobody is there");
+        assert!(!failure.to_string().contains("attempts"), "{failure}");
     }
 
     #[test]

@@ -109,6 +109,24 @@ fn build_info() -> String {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn what_the_document_says_of_the_process_is_served() {
+        use spanlake_catalog::Catalog;
+        use spanlake_storage::Store;
+        use tower::ServiceExt as _;
+
+        let config = crate::config::Config::default();
+        let catalog = Catalog::new(Store::memory(), config.catalog.clone());
+        let source = StatusSource::new(config.clone(), None);
+        let blocks = BlockSource::new(catalog, config);
+        let router = router(Readiness::new(), Registry::default(), source, blocks, None);
+        for (path, status) in [("", 200), ("/blocks", 200), ("/blocks?limit=0", 400), ("/blocks/none", 404)] {
+            let request = axum::http::Request::get(format!("/api/v1/status{path}")).body(axum::body::Body::empty());
+            let answer = router.clone().oneshot(request.expect("a request")).await.expect("an answer");
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+        }
+    }
+
     #[test]
     fn build_info_names_both_versions() {
         let info: serde_json::Value = serde_json::from_str(&build_info()).expect("JSON");

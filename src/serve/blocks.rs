@@ -12,15 +12,13 @@ use spanlake_block::Layout;
 use spanlake_catalog::{BlockRef, BlockState, Catalog};
 use spanlake_compactor::written_unix_nanos;
 use spanlake_model::Tenant;
+use spanlake_querier::status::{BlockDetails, BlockFacts, BlockPage, DEFAULT_BLOCKS, MAX_BLOCKS, NamedBytes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 
 /// The header that names the tenant.
 const TENANT_HEADER: &str = "x-scope-orgid";
-/// Blocks of one answer when the request does not say, and most.
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1_000;
 /// Requests that are answered at once.
 const MAX_LOOKS: usize = 2;
 /// Most tenants of one request.
@@ -35,54 +33,6 @@ pub struct BlockSource {
     config: Config,
     /// Each look lists all blocks and may hold the indexes of one: few look at once, the others wait.
     looks: Arc<Semaphore>,
-}
-
-/// Some blocks of a tenant.
-#[derive(Debug, Serialize)]
-pub struct BlockPage {
-    /// By key.
-    blocks: Vec<BlockFacts>,
-    /// The key after which the next page begins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
-
-/// What is known of a block without reading it. Times are Unix nanoseconds as texts.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BlockFacts {
-    key: String,
-    level: u8,
-    spans: u64,
-    traces: u64,
-    bytes: u64,
-    from_unix_nanos: String,
-    to_unix_nanos: String,
-    written_unix_nanos: String,
-    /// `live`, `quarantined`, `retired`, `orphan` or `kept`.
-    state: &'static str,
-}
-
-/// What a block is made of.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BlockDetails {
-    #[serde(flatten)]
-    facts: BlockFacts,
-    format_version: u16,
-    row_groups: u64,
-    /// Stored bytes of each column.
-    columns: Vec<NamedBytes>,
-    /// Stored bytes of each index, and of the footer.
-    indexes: Vec<NamedBytes>,
-    /// Why it is not merged, as a sentence.
-    why: String,
-}
-
-#[derive(Debug, Serialize)]
-struct NamedBytes {
-    name: String,
-    bytes: u64,
 }
 
 /// A status and a sentence.
@@ -133,9 +83,9 @@ impl BlockSource {
 
     async fn page(&self, params: &HashMap<String, String>, headers: &HeaderMap) -> Result<BlockPage, Refusal> {
         let limit = match params.get("limit").filter(|text| !text.is_empty()) {
-            None => DEFAULT_LIMIT,
-            Some(text) => text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(|| {
-                (StatusCode::BAD_REQUEST, format!("invalid limit: {text:?} is not a number from 1 to {MAX_LIMIT}"))
+            None => DEFAULT_BLOCKS,
+            Some(text) => text.parse().ok().filter(|limit| (1..=MAX_BLOCKS).contains(limit)).ok_or_else(|| {
+                (StatusCode::BAD_REQUEST, format!("invalid limit: {text:?} is not a number from 1 to {MAX_BLOCKS}"))
             })?,
         };
         let _look = self.look().await;
@@ -175,8 +125,27 @@ impl BlockSource {
         })?;
         let named = |name: &str, bytes: u64| NamedBytes { name: name.to_owned(), bytes };
         let sections = layout.section_bytes.iter().map(|(name, bytes)| named(name, *bytes));
+        let BlockFacts {
+            key,
+            level,
+            spans,
+            traces,
+            bytes,
+            from_unix_nanos,
+            to_unix_nanos,
+            written_unix_nanos,
+            state: named_state,
+        } = facts(block, *state);
         Ok(BlockDetails {
-            facts: facts(block, *state),
+            key,
+            level,
+            spans,
+            traces,
+            bytes,
+            from_unix_nanos,
+            to_unix_nanos,
+            written_unix_nanos,
+            state: named_state,
             format_version: meta.format_version,
             row_groups: layout.row_groups.len() as u64,
             columns: layout.column_bytes.iter().map(|(name, bytes)| named(name, *bytes)).collect(),

@@ -94,8 +94,9 @@ async fn serve(
     if let (Some(plan), Some(otlp_http)) = (demo, addresses.otlp_http) {
         let catalog = Catalog::new(store.clone(), config.catalog.clone());
         let (http, path_prefix) = (addresses.http, config.otlp.path_prefix.clone());
-        let storage_url = config.storage.url.clone();
+        let (storage_url, store) = (config.storage.url.clone(), store.clone());
         demos.spawn(async move {
+            demo::claim(&store, &catalog).await;
             let written_until_unix_nanos = demo::written_until(&plan, &catalog).await;
             let target = demo::Target { otlp_http, path_prefix, http, storage_url, written_until_unix_nanos };
             demo::run(plan, target).await;

@@ -9,8 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Registry;
-use serde::Serialize;
 use spanlake_compactor::{Compactor, Status as CompactorStatus};
+use spanlake_querier::status::{
+    BlocksStatus, CacheStatus, CompactionStatus, IngestStatus, LevelStatus, ProcessStatus, QuarantinedBlock,
+    QueriesStatus, RefusedSpans, RetentionStatus, StoreRequests, StoreStatus, SystemStatus,
+};
 
 use self::samples::Samples;
 use super::readiness::Readiness;
@@ -31,150 +34,6 @@ pub struct StatusSource {
     received: Mutex<VecDeque<(Instant, u64)>>,
 }
 
-/// How the process does.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Status {
-    version: &'static str,
-    uptime_seconds: u64,
-    /// Unix nanoseconds as a text.
-    started_unix_nanos: String,
-    roles: Vec<&'static str>,
-    ready: bool,
-    /// Why it is not ready.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// Whether requests name their tenant.
-    tenancy: bool,
-    /// Whether a demo is served beside the user's own spans.
-    demo: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ingest: Option<Ingest>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blocks: Option<Blocks>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    compaction: Option<Compaction>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retention: Option<Retention>,
-    store: StoreStatus,
-    cache: Vec<Cache>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queries: Option<Queries>,
-    process: ProcessStatus,
-}
-
-/// How spans come in. Counts are those since the process started.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Ingest {
-    spans_total: u64,
-    /// Over the last minute, or since the last time that somebody asked if that is longer ago.
-    spans_per_second: f64,
-    refused_total: u64,
-    refused: Vec<Refused>,
-    /// Spans that are received and neither durable nor refused.
-    buffered_spans: u64,
-    in_flight_bytes: u64,
-}
-
-/// Spans that were refused for one reason.
-#[derive(Debug, Serialize)]
-struct Refused {
-    reason: String,
-    count: u64,
-}
-
-/// Live blocks of all tenants, as the compactor saw them last.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Blocks {
-    levels: Vec<Level>,
-    retired: u64,
-    quarantined: Vec<Quarantined>,
-    deleted_traces: u64,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Level {
-    level: u8,
-    blocks: u64,
-    spans: u64,
-    bytes: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Quarantined {
-    key: String,
-    problem: String,
-}
-
-/// What waits to be merged, over all tenants.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Compaction {
-    backlog_blocks: u64,
-    backlog_bytes: u64,
-    oldest_age_seconds: u64,
-    /// `nothing`, `merge`, `move` or `drop`: the first that is due for any tenant.
-    due: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_error: Option<String>,
-}
-
-/// How long blocks are kept; no number when for ever.
-#[derive(Debug, Serialize)]
-struct Retention {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seconds: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-struct StoreStatus {
-    /// Without user, password and query.
-    url: String,
-    requests: Vec<StoreRequests>,
-}
-
-/// Requests of one operation since the process started.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StoreRequests {
-    operation: String,
-    count: u64,
-    errors: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    p50_millis: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    p99_millis: Option<f64>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Cache {
-    name: &'static str,
-    hits: u64,
-    misses: u64,
-    bytes: u64,
-    limit_bytes: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Queries {
-    running: u64,
-    waiting: u64,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ProcessStatus {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resident_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    open_files: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpu_seconds: Option<f64>,
-}
-
 impl StatusSource {
     /// Of a process that starts now.
     pub fn new(config: Config, compactor: Option<Compactor>) -> Self {
@@ -189,13 +48,13 @@ impl StatusSource {
     }
 
     /// The document. No request to the store.
-    pub fn read(&self, registries: &[Registry], readiness: &Readiness) -> Status {
+    pub fn read(&self, registries: &[Registry], readiness: &Readiness) -> ProcessStatus {
         let samples = Samples::read(registries);
         let plays = |role| self.config.roles.contains(role);
         let reason = readiness.check().err();
         let compactor = self.compactor.as_ref().map(Compactor::status);
         let retention_nanos = self.config.compactor.retention.as_nanos();
-        Status {
+        ProcessStatus {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.started.elapsed().as_secs(),
             started_unix_nanos: self.started_unix_nanos.to_string(),
@@ -209,14 +68,14 @@ impl StatusSource {
             compaction: compactor.as_ref().map(compaction),
             retention: compactor
                 .as_ref()
-                .map(|_| Retention { seconds: (retention_nanos > 0).then_some(retention_nanos / 1_000_000_000) }),
+                .map(|_| RetentionStatus { seconds: (retention_nanos > 0).then_some(retention_nanos / 1_000_000_000) }),
             store: store(&self.config.storage.url, &samples),
             cache: self.caches(&samples),
-            queries: plays(Role::Querier).then(|| Queries {
+            queries: plays(Role::Querier).then(|| QueriesStatus {
                 running: samples.sum("spanlake_query_running", &[]) as u64,
                 waiting: samples.sum("spanlake_query_waiting", &[]) as u64,
             }),
-            process: ProcessStatus {
+            process: SystemStatus {
                 resident_bytes: samples.one("process_resident_memory_bytes").map(|bytes| bytes as u64),
                 open_files: samples.one("process_open_fds").map(|files| files as u64),
                 cpu_seconds: samples.one("process_cpu_seconds_total"),
@@ -224,15 +83,18 @@ impl StatusSource {
         }
     }
 
-    fn ingest(&self, samples: &Samples) -> Ingest {
+    fn ingest(&self, samples: &Samples) -> IngestStatus {
         let total = |name: &str| samples.sum(&format!("spanlake_ingest_spans_{name}_total"), &[]) as u64;
         let (received, refused) = (total("received"), total("rejected"));
         let by_reason = samples.by("spanlake_ingest_spans_rejected_total", "reason");
-        Ingest {
+        IngestStatus {
             spans_total: received,
             spans_per_second: self.rate(Instant::now(), received),
             refused_total: refused,
-            refused: by_reason.into_iter().map(|(reason, count)| Refused { reason, count: count as u64 }).collect(),
+            refused: by_reason
+                .into_iter()
+                .map(|(reason, count)| RefusedSpans { reason, count: count as u64 })
+                .collect(),
             buffered_spans: received.saturating_sub(total("acked") + total("failed") + refused),
             in_flight_bytes: samples.sum("spanlake_ingest_in_flight_bytes", &[]) as u64,
         }
@@ -252,8 +114,8 @@ impl StatusSource {
         received.saturating_sub(before) as f64 / now.duration_since(since).as_secs_f64().max(0.001)
     }
 
-    fn caches(&self, samples: &Samples) -> Vec<Cache> {
-        let cache = |name, metric: &str, held: &str, label: (&str, &str), limit_bytes| Cache {
+    fn caches(&self, samples: &Samples) -> Vec<CacheStatus> {
+        let cache = |name, metric: &str, held: &str, label: (&str, &str), limit_bytes| CacheStatus {
             name,
             hits: samples.sum(&format!("spanlake_{metric}_hits_total"), &[label]) as u64,
             misses: samples.sum(&format!("spanlake_{metric}_misses_total"), &[label]) as u64,
@@ -281,32 +143,32 @@ impl StatusSource {
     }
 }
 
-fn blocks(status: &CompactorStatus) -> Blocks {
-    let mut levels: Vec<Level> = Vec::new();
+fn blocks(status: &CompactorStatus) -> BlocksStatus {
+    let mut levels: Vec<LevelStatus> = Vec::new();
     for (level, of_tenant) in status.tenants.values().flat_map(|tenant| &tenant.levels) {
         let at = levels.partition_point(|known| known.level < *level);
         if levels.get(at).is_none_or(|known| known.level != *level) {
-            levels.insert(at, Level { level: *level, ..Level::default() });
+            levels.insert(at, LevelStatus { level: *level, ..LevelStatus::default() });
         }
         levels[at].blocks += of_tenant.block_count;
         levels[at].spans += of_tenant.span_count;
         levels[at].bytes += of_tenant.object_bytes;
     }
     let quarantined = status.tenants.values().flat_map(|tenant| &tenant.quarantined);
-    Blocks {
+    BlocksStatus {
         levels,
         retired: status.tenants.values().map(|tenant| tenant.retired_count).sum(),
         quarantined: quarantined
-            .map(|one| Quarantined { key: one.key.clone(), problem: one.problem.clone() })
+            .map(|one| QuarantinedBlock { key: one.key.clone(), problem: one.problem.clone() })
             .collect(),
         deleted_traces: status.tenants.values().map(|tenant| tenant.deleted_trace_count).sum(),
     }
 }
 
-fn compaction(status: &CompactorStatus) -> Compaction {
+fn compaction(status: &CompactorStatus) -> CompactionStatus {
     let tenants = || status.tenants.values();
     let last_error = tenants().filter_map(|tenant| tenant.last_error.as_ref()).max_by_key(|error| error.unix_nanos);
-    Compaction {
+    CompactionStatus {
         backlog_blocks: tenants().map(|tenant| tenant.backlog.block_count).sum(),
         backlog_bytes: tenants().map(|tenant| tenant.backlog.object_bytes).sum(),
         oldest_age_seconds: tenants().map(|tenant| tenant.backlog.oldest_age_seconds).max().unwrap_or(0),

@@ -41,8 +41,10 @@ pub struct OperationCounts {
     pub request_count: u64,
     /// Bytes read (get, get_range) or written (put).
     pub bytes: u64,
-    /// Requests that failed, whatever the kind; a create that met an existing object is one.
+    /// Requests that failed, whatever the kind. A create that met an object under its key is none: that is an answer.
     pub error_count: u64,
+    /// Creates that met an object under their key: whoever lost a race, or asked whether the store knows such races.
+    pub conflict_count: u64,
     /// Time spent waiting for answers, summed over requests.
     pub busy: Duration,
 }
@@ -88,6 +90,7 @@ impl Counts {
                 request_count: now.request_count.saturating_sub(then.request_count),
                 bytes: now.bytes.saturating_sub(then.bytes),
                 error_count: now.error_count.saturating_sub(then.error_count),
+                conflict_count: now.conflict_count.saturating_sub(then.conflict_count),
                 busy: now.busy.saturating_sub(then.busy),
             }
         };
@@ -105,6 +108,7 @@ struct PerOperation {
     requests: Counter,
     bytes: Counter,
     errors: [Counter; Kind::ALL.len()],
+    conflicts: Counter,
     busy_nanos: Counter,
     seconds: Histogram,
 }
@@ -114,6 +118,7 @@ pub struct Meter {
     requests: Family<OperationLabels, Counter>,
     bytes: Family<OperationLabels, Counter>,
     errors: Family<ErrorLabels, Counter>,
+    conflicts: Counter,
     seconds: Family<OperationLabels, Histogram, fn() -> Histogram>,
     retries: Counter,
     retries_refused: Counter,
@@ -132,13 +137,20 @@ impl Default for Meter {
         let requests = Family::<OperationLabels, Counter>::default();
         let bytes = Family::<OperationLabels, Counter>::default();
         let errors = Family::<ErrorLabels, Counter>::default();
+        let conflicts = Counter::default();
         let seconds = Family::new_with_constructor(latency_histogram as fn() -> Histogram);
         let per_operation = Operation::ALL.map(|operation| {
             let labels = OperationLabels { operation };
             PerOperation {
                 requests: requests.get_or_create(&labels).clone(),
                 bytes: bytes.get_or_create(&labels).clone(),
-                errors: Kind::ALL.map(|kind| errors.get_or_create(&ErrorLabels { operation, kind }).clone()),
+                errors: Kind::ALL.map(|kind| match kind {
+                    // Never counted as an error, so it has no line among them.
+                    Kind::AlreadyExists => Counter::default(),
+                    kind => errors.get_or_create(&ErrorLabels { operation, kind }).clone(),
+                }),
+                // Only creating can meet an object.
+                conflicts: if operation == Operation::Put { conflicts.clone() } else { Counter::default() },
                 busy_nanos: Counter::default(),
                 seconds: seconds.get_or_create(&labels).clone(),
             }
@@ -147,6 +159,7 @@ impl Default for Meter {
             requests,
             bytes,
             errors,
+            conflicts,
             seconds,
             retries: Counter::default(),
             retries_refused: Counter::default(),
@@ -158,12 +171,17 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// Registers `store_requests`, `store_bytes`, `store_errors`, `store_request_seconds`, `store_retries`,
+    /// Registers `store_requests`, `store_bytes`, `store_errors`, `store_conflicts`, `store_request_seconds`, `store_retries`,
     /// `store_retries_refused`, `store_hedges` and `store_hedges_won`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("store_requests", "Requests to the object store, retries included", self.requests.clone());
         registry.register("store_bytes", "Bytes read from and written to the object store", self.bytes.clone());
         registry.register("store_errors", "Failed requests to the object store", self.errors.clone());
+        registry.register(
+            "store_conflicts",
+            "Creates that met an object under their key: an answer, not a failure",
+            self.conflicts.clone(),
+        );
         registry.register(
             "store_request_seconds",
             "Time to the answer of one request to the object store",
@@ -195,6 +213,7 @@ impl Meter {
                 request_count: one.requests.get(),
                 bytes: one.bytes.get(),
                 error_count: one.errors.iter().map(Counter::get).sum(),
+                conflict_count: one.conflicts.get(),
                 busy: Duration::from_nanos(one.busy_nanos.get()),
             }
         };
@@ -225,6 +244,9 @@ impl Meter {
         match outcome {
             Ok(bytes) => {
                 one.bytes.inc_by(bytes);
+            }
+            Err(Kind::AlreadyExists) => {
+                one.conflicts.inc();
             }
             Err(kind) => {
                 one.errors[kind as usize].inc();
@@ -280,10 +302,15 @@ mod tests {
         assert_eq!((spent.get_range.request_count, spent.get_range.bytes), (1, 7));
         assert_eq!((spent.put.request_count, spent.put.error_count, spent.request_count()), (1, 1, 2));
         assert_eq!(meter.error_count(Operation::Put, Kind::Full), 1);
+        // Who meets an object has its answer.
+        meter.record(Operation::Put, Duration::from_millis(1), Err(Kind::AlreadyExists));
+        let put = meter.counts().since(&before).put;
+        assert_eq!((put.request_count, put.error_count, put.conflict_count), (2, 1, 1));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("writing to a String");
         assert!(text.contains(r#"store_requests_total{operation="get_range"} 1"#), "{text}");
         assert!(text.contains(r#"store_errors_total{operation="put",kind="full"} 1"#), "{text}");
+        assert!(text.contains("store_conflicts_total 1") && !text.contains("already_exists"), "{text}");
     }
 
     #[test]

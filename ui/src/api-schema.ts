@@ -266,6 +266,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How this process does
+         * @description Every process answers it, whatever its roles. No request to the store.
+         */
+        get: operations["status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/status/blocks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which blocks there are */
+        get: operations["blocks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/status/blocks/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a block is made of, and why it is not merged */
+        get: operations["block"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tail": {
         parameters: {
             query?: never;
@@ -310,7 +364,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What differs between two traces, or a trace and others */
+        /**
+         * What differs between two traces, or a trace and others
+         * @description `start` and `end` are the time of the cohort; with `b` the time in which both traces are looked for.
+         */
         get: operations["compareTraces"];
         put?: never;
         post?: never;
@@ -534,8 +591,82 @@ export interface components {
         BaselineWindow: {
             /** @description Operations of the trace of which enough is known. */
             operations: number;
+            /** @description Length of the time that they are from: a day where two hours have few. */
+            sampleSeconds: number;
+            /** @description Whole traces of the same entry point that were learned from: how often what is called, in which order, by whom. */
+            sampledTraces: number;
             /** @description Length of the time that was looked at. */
             windowSeconds: number;
+        };
+        /** @description What a block is made of. Times are Unix nanoseconds as texts. */
+        BlockDetails: {
+            /** @description Bytes of the object. */
+            bytes: number;
+            /** @description Stored bytes of each column. */
+            columns: components["schemas"]["NamedBytes"][];
+            /** @description Version of its format. */
+            formatVersion: number;
+            /** @description Earliest start of its spans. */
+            fromUnixNanos: string;
+            /** @description Stored bytes of each index, and of the footer. */
+            indexes: components["schemas"]["NamedBytes"][];
+            /** @description Its key. */
+            key: string;
+            /** @description How often it was merged. */
+            level: number;
+            /** @description Row groups. */
+            rowGroups: number;
+            /** @description Spans. */
+            spans: number;
+            /** @description `live`, `quarantined`, `retired`, `orphan` or `kept`. */
+            state: string;
+            /** @description Latest end of them. */
+            toUnixNanos: string;
+            /** @description Traces. */
+            traces: number;
+            /** @description Why it is not merged, as a sentence. */
+            why: string;
+            /** @description When it was written. */
+            writtenUnixNanos: string;
+        };
+        /** @description What is known of a block without reading it. Times are Unix nanoseconds as texts. */
+        BlockFacts: {
+            /** @description Bytes of the object. */
+            bytes: number;
+            /** @description Earliest start of its spans. */
+            fromUnixNanos: string;
+            /** @description Its key. */
+            key: string;
+            /** @description How often it was merged. */
+            level: number;
+            /** @description Spans. */
+            spans: number;
+            /** @description `live`, `quarantined`, `retired`, `orphan` or `kept`. */
+            state: string;
+            /** @description Latest end of them. */
+            toUnixNanos: string;
+            /** @description Traces. */
+            traces: number;
+            /** @description When it was written. */
+            writtenUnixNanos: string;
+        };
+        /** @description Some blocks. */
+        BlockPage: {
+            /** @description By key. */
+            blocks: components["schemas"]["BlockFacts"][];
+            /** @description The key after which the next page begins. */
+            next?: string;
+        };
+        /** @description Live blocks of all tenants, as the compactor saw them last. */
+        BlocksStatus: {
+            /** @description Traces that are deleted and not yet gone from all blocks. */
+            deletedTraces: number;
+            /** @description By level. */
+            levels: components["schemas"]["LevelStatus"][];
+            /** @description Blocks that were found damaged. */
+            quarantined: components["schemas"]["QuarantinedBlock"][];
+            /** @description Blocks that wait for their deletion. */
+            retired: number;
         };
         /** @description What a selection has in common that its baseline has not. */
         Breakdown: {
@@ -583,6 +714,19 @@ export interface components {
             minNanos?: unknown;
             /** @description First nanosecond in which they start, as a text or a number. */
             startUnixNanos?: unknown;
+        };
+        /** @description A cache. */
+        CacheStatus: {
+            /** @description Bytes in it. */
+            bytes: number;
+            /** @description Requests that found what they wanted. */
+            hits: number;
+            /** @description Most bytes. */
+            limitBytes: number;
+            /** @description Requests that did not. */
+            misses: number;
+            /** @description What is in it. */
+            name: string;
         };
         Check: {
             /** @description The query in its canonical form; absent for one that is not valid. */
@@ -633,6 +777,19 @@ export interface components {
             query: string;
             /** @description Traces in it. */
             traces: number;
+        };
+        /** @description What waits to be merged, over all tenants. */
+        CompactionStatus: {
+            /** @description Blocks. */
+            backlogBlocks: number;
+            /** @description Their bytes. */
+            backlogBytes: number;
+            /** @description `nothing`, `merge`, `move` or `drop`: the first that is due for any tenant. */
+            due: string;
+            /** @description What went wrong last. */
+            lastError?: string;
+            /** @description How long the oldest of them has waited. */
+            oldestAgeSeconds: number;
         };
         /** @description A call path. */
         ComparedPath: {
@@ -696,12 +853,16 @@ export interface components {
         };
         /** @description What a call path explains. */
         Excess: {
+            /** @description Spans of it in the trace. */
+            calls: number;
             /** @description Nanoseconds above the usual. */
             excessNanos: number;
             /** @description Service and name of each step. */
             label: string;
             /** @description The same as a share of what the root is above its median. */
             share: number;
+            /** @description How many of them a trace of this entry point usually has; absent when too few are known. */
+            usualCalls?: number;
         };
         /** @description What became of a failure. */
         FailureEdge: {
@@ -779,6 +940,32 @@ export interface components {
             /** @description `skewed` by a known amount, or `inconsistent`. */
             verdict: string;
         };
+        /** @description How spans come in. */
+        IngestStatus: {
+            /** @description Spans that are received and neither durable nor refused. */
+            bufferedSpans: number;
+            /** @description Bytes of requests that are not answered yet. */
+            inFlightBytes: number;
+            /** @description The same by reason. */
+            refused: components["schemas"]["RefusedSpans"][];
+            /** @description Spans refused. */
+            refusedTotal: number;
+            /** @description Over the last minute, or since the last time that somebody asked if that is longer ago. */
+            spansPerSecond: number;
+            /** @description Spans received. */
+            spansTotal: number;
+        };
+        /** @description The blocks of a level. */
+        LevelStatus: {
+            /** @description Blocks. */
+            blocks: number;
+            /** @description Their bytes. */
+            bytes: number;
+            /** @description The level. */
+            level: number;
+            /** @description Their spans. */
+            spans: number;
+        };
         /** @description Calls of one node by another. */
         MapEdge: {
             /** @description Calls. */
@@ -840,6 +1027,13 @@ export interface components {
             startNanos: number;
             /** @description The same in words. */
             text: string;
+        };
+        /** @description Bytes of something. */
+        NamedBytes: {
+            /** @description How many. */
+            bytes: number;
+            /** @description What. */
+            name: string;
         };
         /** @description A stretch of the critical path. */
         NamedSegment: {
@@ -1052,6 +1246,41 @@ export interface components {
             /** @description Sum of durations. */
             totalNanos: number;
         };
+        /** @description How a process does. Counts are those since it started; what another role would say is left out. */
+        ProcessStatus: {
+            /** @description Live blocks. */
+            blocks?: components["schemas"]["BlocksStatus"];
+            /** @description Caches. */
+            cache: components["schemas"]["CacheStatus"][];
+            /** @description What waits to be merged. */
+            compaction?: components["schemas"]["CompactionStatus"];
+            /** @description Whether a demo is served beside the user's own spans. */
+            demo: boolean;
+            /** @description How spans come in. */
+            ingest?: components["schemas"]["IngestStatus"];
+            /** @description What the system knows of the process. */
+            process: components["schemas"]["SystemStatus"];
+            /** @description Queries. */
+            queries?: components["schemas"]["QueriesStatus"];
+            /** @description Whether it is ready. */
+            ready: boolean;
+            /** @description Why it is not. */
+            reason?: string;
+            /** @description How long blocks are kept. */
+            retention?: components["schemas"]["RetentionStatus"];
+            /** @description The roles that it plays: `ingester`, `querier`, `compactor`. */
+            roles: string[];
+            /** @description When it started, in Unix nanoseconds as a text. */
+            startedUnixNanos: string;
+            /** @description Requests to the store. */
+            store: components["schemas"]["StoreStatus"];
+            /** @description Whether requests name their tenant. */
+            tenancy: boolean;
+            /** @description Seconds since it started. */
+            uptimeSeconds: number;
+            /** @description Version of the program. */
+            version: string;
+        };
         /** @description Two quantiles, within 3 %. */
         Quantiles: {
             /** @description The median. */
@@ -1059,12 +1288,33 @@ export interface components {
             /** @description What nine of ten do not exceed. */
             p90: number;
         };
+        /** @description A block that was found damaged. */
+        QuarantinedBlock: {
+            /** @description Its key. */
+            key: string;
+            /** @description What was found. */
+            problem: string;
+        };
         /** @description Queries of a process. */
         Queries: {
             /** @description Those that run, the oldest first. */
             running: components["schemas"]["WatchedQuery"][];
             /** @description The last ones that took longer than a second, the newest first. */
             slow: components["schemas"]["WatchedQuery"][];
+        };
+        /** @description Queries. */
+        QueriesStatus: {
+            /** @description Those that run. */
+            running: number;
+            /** @description Those that wait for their turn. */
+            waiting: number;
+        };
+        /** @description Spans that were refused for one reason. */
+        RefusedSpans: {
+            /** @description Spans. */
+            count: number;
+            /** @description The reason. */
+            reason: string;
         };
         /** @description A span to look at. */
         Representative: {
@@ -1085,6 +1335,11 @@ export interface components {
             startUnixNanos: string;
             /** @description Its trace. */
             traceId: string;
+        };
+        /** @description How long blocks are kept. */
+        RetentionStatus: {
+            /** @description Seconds; absent when for ever. */
+            seconds?: number;
         };
         SearchLine: {
             metrics: components["schemas"]["Metrics"];
@@ -1348,6 +1603,26 @@ export interface components {
             /** @description What was said about it. */
             message?: string;
         };
+        /** @description Requests of one operation. */
+        StoreRequests: {
+            /** @description Requests, repetitions included. */
+            count: number;
+            /** @description Those that failed. To meet an object where one is created is an answer, not a failure. */
+            errors: number;
+            /** @description `get`, `get_range`, `put`, `list` or `delete`. */
+            operation: string;
+            /** @description Median time to the answer. */
+            p50Millis?: number;
+            /** @description The time that 99 of 100 do not exceed. */
+            p99Millis?: number;
+        };
+        /** @description The store. */
+        StoreStatus: {
+            /** @description Requests by operation. */
+            requests: components["schemas"]["StoreRequests"][];
+            /** @description Its URL without user, password and query. */
+            url: string;
+        };
         /** @description A trace in few words. */
         Summary: {
             /** @description Nanoseconds from the earliest start to the latest end. */
@@ -1364,6 +1639,15 @@ export interface components {
             startUnixNanos: string;
             /** @description Its id. */
             traceId: string;
+        };
+        /** @description What the system knows of the process. */
+        SystemStatus: {
+            /** @description Time on processors. */
+            cpuSeconds?: number;
+            /** @description Open files. */
+            openFiles?: number;
+            /** @description Memory. */
+            residentBytes?: number;
         };
         /** @description Who there is to ask about. */
         Tenants: {
@@ -1657,6 +1941,15 @@ export interface components {
         };
         /** @description No tenant is named although tenancy is on. */
         noTenant: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "text/plain": unknown;
+            };
+        };
+        /** @description A page of another site asks for a change; only this server's own pages and other programs may. */
+        otherSite: {
             headers: {
                 [name: string]: unknown;
             };
@@ -2035,6 +2328,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["wrong"];
+            403: components["responses"]["otherSite"];
             404: components["responses"]["absent"];
         };
     };
@@ -2319,6 +2613,89 @@ export interface operations {
             504: components["responses"]["timeLimit"];
         };
     };
+    status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How it does. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProcessStatus"];
+                };
+            };
+        };
+    };
+    blocks: {
+        parameters: {
+            query?: {
+                /** @description The key after which the page begins: `next` of the page before. */
+                after?: string;
+                /** @description Most blocks. */
+                limit?: number;
+            };
+            header?: {
+                /** @description The tenant, or several joined by `|`. Needed when tenancy is on, ignored when it is off. */
+                "X-Scope-OrgID"?: components["parameters"]["tenant"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of them, by key. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockPage"];
+                };
+            };
+            400: components["responses"]["wrong"];
+            401: components["responses"]["noTenant"];
+            503: components["responses"]["unavailable"];
+        };
+    };
+    block: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant, or several joined by `|`. Needed when tenancy is on, ignored when it is off. */
+                "X-Scope-OrgID"?: components["parameters"]["tenant"];
+            };
+            path: {
+                /** @description The block's key, or its last part. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The block. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockDetails"];
+                };
+            };
+            400: components["responses"]["wrong"];
+            401: components["responses"]["noTenant"];
+            404: components["responses"]["absent"];
+            422: components["responses"]["tooLarge"];
+            500: components["responses"]["fault"];
+            503: components["responses"]["unavailable"];
+        };
+    };
     tail: {
         parameters: {
             query?: {
@@ -2466,6 +2843,7 @@ export interface operations {
             };
             400: components["responses"]["wrong"];
             401: components["responses"]["noTenant"];
+            403: components["responses"]["otherSite"];
             422: components["responses"]["tooLarge"];
             429: components["responses"]["busy"];
             500: components["responses"]["fault"];
@@ -2502,6 +2880,7 @@ export interface operations {
             };
             400: components["responses"]["wrong"];
             401: components["responses"]["noTenant"];
+            403: components["responses"]["otherSite"];
             429: components["responses"]["busy"];
             500: components["responses"]["fault"];
             503: components["responses"]["unavailable"];

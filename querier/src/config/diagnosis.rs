@@ -54,8 +54,10 @@ pub struct DiagnosisConfig {
     pub storm_error_share: f64,
     /// Calls are up when they are at least so many times the usual; default 1.5.
     pub storm_calls_factor: f64,
-    /// Entry traffic is flat when it differs by at most this share; default 0.2.
+    /// Entry traffic is not up when it is above the usual by at most this share, and what chance does; default 0.2.
     pub storm_entry_share: f64,
+    /// Fewer wanted calls than this, around the trace or before, are no storm; default 20.
+    pub storm_calls: u64,
     /// Least rank of an outlier among its operation's durations; default 0.99.
     pub outlier_rank: f64,
     /// Least robust z-score, on logarithms; default 3.5.
@@ -64,6 +66,8 @@ pub struct DiagnosisConfig {
     pub outlier_share: f64,
     /// Fewer durations than this are too few to judge; default 200.
     pub baseline_count: u64,
+    /// Fewer traces of an entry point than this do not tell what its call paths usually take; default 50.
+    pub path_traces: u64,
     /// More calls than usual: at least so many times the usual number; default 2.0.
     pub more_calls_factor: f64,
     /// And at least so many calls more; default 5.
@@ -97,10 +101,12 @@ impl Default for DiagnosisConfig {
             storm_error_share: 0.05,
             storm_calls_factor: 1.5,
             storm_entry_share: 0.2,
+            storm_calls: 20,
             outlier_rank: 0.99,
             outlier_z: 3.5,
             outlier_share: 0.05,
             baseline_count: 200,
+            path_traces: 50,
             more_calls_factor: 2.0,
             more_calls: 5,
         }
@@ -135,10 +141,12 @@ impl DiagnosisConfig {
             storm_error_share: self.storm_error_share,
             storm_calls_factor: self.storm_calls_factor,
             storm_entry_share: self.storm_entry_share,
+            storm_calls: self.storm_calls,
             outlier_rank: self.outlier_rank,
             outlier_z: self.outlier_z,
             outlier_share: self.outlier_share,
             baseline_count: self.baseline_count,
+            path_traces: self.path_traces,
             more_calls_factor: self.more_calls_factor,
             more_calls: self.more_calls,
         }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use spanlake_block::{Damage, Prune, RowField, RowValues};
 use spanlake_catalog::BlockRef;
 use spanlake_model::{Tenant, TimeRange, TraceId};
@@ -162,6 +162,25 @@ pub(super) trait Counter: Send + Sync + 'static {
     fn held_bytes(&self, total: &Self::Total) -> u64;
 }
 
+/// The bound past which a pass left spans out, if it did.
+#[must_use = "whoever counts says when not all is counted"]
+pub(super) struct Cut(Option<Error>);
+
+impl Cut {
+    /// As a sentence for an answer of what was counted.
+    pub(super) fn told(self) -> Option<String> {
+        self.0.map(|error| format!("Not all spans are counted: {error}"))
+    }
+
+    /// As an error, for what is to be whole.
+    ///
+    /// # Errors
+    /// The bound.
+    pub(super) fn whole(self) -> Result<(), Error> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
 /// Opened blocks and what is asked of their spans.
 pub(super) struct Pass<'a> {
     reads: &'a Reads<'a>,
@@ -174,15 +193,17 @@ pub(super) struct Pass<'a> {
     is_straight: bool,
     places: Vec<usize>,
     wants_roots: bool,
+    /// The bound past which blocks were left out, the oldest.
+    cut: Option<Error>,
     _held: Option<Held>,
 }
 
 impl<'a> Pass<'a> {
-    /// Opens the blocks that may have spans of the range. At most one ranged GET for each block, and one for each row group with a
-    /// trace that several blocks have.
+    /// Opens the blocks that may have spans of the range, the newest until a bound is reached: then the answer is a partial one. At
+    /// most one ranged GET for each block, and one for each row group with a trace that several blocks have.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error`] for anything but a bound.
     pub(super) async fn open(
         reads: &'a Reads<'a>,
         tenants: &[Tenant],
@@ -192,47 +213,79 @@ impl<'a> Pass<'a> {
         let plan = Plan::new(query)?;
         let is_straight = plan.only_filter().is_some() && !plan.needs_traces();
         let reach_nanos = reads.shared.config.trace_reach.as_nanos();
-        let blocks = reads.blocks(tenants, if is_straight { range } else { widened(Some(range), reach_nanos) }).await?;
-        Self::over(reads, blocks, query, range).await
+        let of_blocks = if is_straight { range } else { widened(Some(range), reach_nanos) };
+        let (blocks, too_many) = reads.newest_blocks(tenants, of_blocks).await?;
+        let mut pass = Self::over(reads, blocks, query, range).await?;
+        pass.cut = pass.cut.or(too_many);
+        Ok(pass)
     }
 
     /// The same over these blocks only: traces are whole as far as they lie in them.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error`] for anything but a bound, and for one that not even the first block was inside of.
     pub(super) async fn over(
         reads: &'a Reads<'a>,
         blocks: Vec<BlockRef>,
         query: &Query,
         range: TimeRange,
     ) -> Result<Self, Error> {
-        let opened: Vec<Option<Opened>> = stream::iter(blocks)
-            .map(|at| async move { Ok::<_, Error>(Some(open(reads, &at).await?)) })
-            .buffered(reads.width())
-            .try_collect()
-            .await?;
-        Self::of(reads, opened, query, range).await
+        let (mut opened, mut cut) = (Vec::new(), None);
+        let mut opening =
+            Box::pin(stream::iter(blocks).map(|at| async move { open(reads, &at).await }).buffered(reads.width()));
+        while let Some(next) = opening.next().await {
+            match next {
+                Ok(of) => opened.push(Some(of)),
+                Err(bound) if bound.is_bound() => {
+                    cut = Some(bound);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        drop(opening);
+        if let Some(bound) = cut.take_if(|_| opened.is_empty()) {
+            // Of nothing there is no part to answer.
+            return Err(bound);
+        }
+        let mut pass = Self::of(reads, opened, query, range).await?;
+        pass.cut = cut.or(pass.cut);
+        Ok(pass)
     }
 
     /// The same over blocks that are open. One ranged read for each row group with a trace that several of them have.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error`] for anything but a bound.
     pub(super) async fn of(
         reads: &'a Reads<'a>,
-        opened: Vec<Option<Opened>>,
+        mut opened: Vec<Option<Opened>>,
         query: &Query,
         range: TimeRange,
     ) -> Result<Self, Error> {
         let plan = Plan::new(query)?;
         let is_straight = plan.only_filter().is_some() && !plan.needs_traces();
-        let trace_count: usize = opened.iter().flatten().map(|of| of.search.summaries().len()).sum();
         let max_traces = reads.shared.config.max_search_traces;
-        if opened.len() > 1 && trace_count > max_traces {
-            return Err(Error::TooManyTraces { max: max_traces });
-        }
-        let apart = if is_straight { copies::apart(reads, &opened).await? } else { Vec::new() };
-        let _held = Some(reads.hold(trace_count as u64)?);
+        let mut cut = None;
+        let (apart, _held) = loop {
+            let trace_count: usize = opened.iter().flatten().map(|of| of.search.summaries().len()).sum();
+            let prepared = async {
+                if opened.len() > 1 && trace_count > max_traces {
+                    return Err(Error::TooManyTraces { max: max_traces });
+                }
+                let apart = if is_straight { copies::apart(reads, &opened).await? } else { Vec::new() };
+                Ok((apart, Some(reads.hold(trace_count as u64)?)))
+            };
+            match prepared.await {
+                Ok(prepared) => break prepared,
+                // Fewer blocks have fewer traces to tell apart; of one there is nothing to tell.
+                Err(bound) if bound.is_bound() && opened.len() > 1 => {
+                    opened.truncate(opened.len() / 2);
+                    cut = Some(bound);
+                }
+                Err(error) => return Err(error),
+            }
+        };
         Ok(Self {
             reads,
             base: plan.clone(),
@@ -243,6 +296,7 @@ impl<'a> Pass<'a> {
             is_straight,
             places: Vec::new(),
             wants_roots: false,
+            cut,
             _held,
         })
     }
@@ -293,16 +347,12 @@ impl<'a> Pass<'a> {
         self.wants_roots = true;
     }
 
-    /// Counts. Past a bound on work what was counted until then stays, and a sentence says so. One ranged read for each row group
+    /// Counts. Past a bound on work what was counted until then stays, and it says which. One ranged read for each row group
     /// that may have such spans.
     ///
     /// # Errors
     /// [`Error`] for anything but a bound.
-    pub(super) async fn run<C: Counter>(
-        &self,
-        counter: &Arc<C>,
-        total: &mut C::Total,
-    ) -> Result<Option<String>, Error> {
+    pub(super) async fn run<C: Counter>(&self, counter: &Arc<C>, total: &mut C::Total) -> Result<Cut, Error> {
         let mut plan = self.plan.clone();
         let done = if self.is_straight {
             self.straight(&Arc::new(plan), counter, total).await
@@ -317,8 +367,8 @@ impl<'a> Pass<'a> {
             }
         };
         match done {
-            Ok(()) => Ok(None),
-            Err(error) if error.is_bound() => Ok(Some(format!("Not all spans are counted: {error}"))),
+            Ok(()) => Ok(Cut(self.cut.clone())),
+            Err(error) if error.is_bound() => Ok(Cut(Some(error))),
             Err(error) => Err(error),
         }
     }

@@ -9,6 +9,7 @@ mod explore;
 pub(crate) mod openapi;
 pub(crate) mod queries;
 mod search;
+pub mod status;
 mod tail;
 mod trace;
 

@@ -317,6 +317,36 @@ async fn a_tail_tells_of_spans_as_they_are_stored() {
     assert!(structural.text().contains("one filter"), "{}", structural.text());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tail_past_a_bound_says_so() {
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+    let store = Store::memory();
+    let (mut max_bytes, mut refused_count) = (300.0, 0);
+    loop {
+        let max_query_bytes = spanlake_model::ByteSize(max_bytes as u64);
+        let world = World::with(store.clone(), Config { max_query_bytes, ..Config::default() });
+        let request = http::Request::get("/api/v1/tail?limit=6").body(axum::body::Body::empty());
+        let response = world.router.clone().oneshot(request.expect("a request")).await.expect("an answer");
+        let mut body = response.into_body();
+        body.frame().await.expect("an event").expect("no failure");
+        for id in 1..=3 {
+            world.block(&[span(7, id, 0, "shop", "new", 0, 5), span(8, id, 0, "shop", "new", 0, 5)]).await;
+        }
+        // It ends with its limit, or with its failures; a tail that left spans out would wait for ever.
+        let rest = tokio::time::timeout(std::time::Duration::from_secs(600), body.collect()).await;
+        let text = rest.expect("it ends").expect("no failure").to_bytes();
+        let text = String::from_utf8(text.to_vec()).expect("a text");
+        if !text.contains("event: error\n") {
+            assert_eq!(text.matches("event: span\n").count(), 6, "{max_bytes}: {text}");
+            break;
+        }
+        refused_count += 1;
+        max_bytes *= 1.3;
+    }
+    assert!(refused_count > 0, "some bound is reached");
+}
+
 #[tokio::test]
 async fn queries_are_listed() {
     let world = World::new();

@@ -14,4 +14,5 @@ mod tags;
 mod trace_analysis;
 mod trace_questions;
 mod traceql_http;
+mod usual;
 mod world;

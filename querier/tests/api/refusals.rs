@@ -123,6 +123,14 @@ async fn bounds_have_names() {
     check(Config { max_query_bytes: ByteSize(100), ..plain() }, &by_id, full, "max_query_bytes").await;
     check(Config { max_query_bytes: ByteSize(100), ..plain() }, "/api/search", full, "max_query_bytes").await;
     check(Config { max_search_traces: 3, ..plain() }, "/api/search", full, "max_search_traces").await;
+    // What counts spans counts those of the newest blocks, and says so.
+    for of_window in ["/api/v1/explore/heatmap", "/api/v1/services", "/api/v1/map"] {
+        let path = format!("{of_window}?start=1700000000&end=1700000060");
+        check(Config { max_blocks_per_query: 4, ..plain() }, &path, StatusCode::OK, "max_blocks_per_query").await;
+        check(Config { max_search_traces: 3, ..plain() }, &path, StatusCode::OK, "max_search_traces").await;
+        // Of no block at all there is nothing to say.
+        check(Config { max_query_bytes: ByteSize(100), ..plain() }, &path, full, "max_query_bytes").await;
+    }
     // Every width of one still makes progress.
     let narrow = Config { fetches_per_query: 1, max_fetches: 1, max_concurrent_queries: 1, ..plain() };
     let world = World::with(store.clone(), narrow);

@@ -213,7 +213,8 @@ async fn every_described_path_is_served() {
     {
         assert!(paths.contains(&own), "{own} is not described");
     }
-    for path in paths {
+    // The program answers for itself, in front of these routes.
+    for path in paths.into_iter().filter(|path| !path.starts_with("/api/v1/status")) {
         for (method, _) in document["paths"][path].as_object().expect("operations") {
             let method = method.to_uppercase();
             let request = Request::builder().method(method.as_str()).uri(path);

@@ -3,17 +3,18 @@
 use serde_json::{Value, json};
 use spanlake_analysis::{Diagnosis, Kind, OtlpTrace, Status};
 
+use super::finding::Told;
 use crate::commands::readable;
 use crate::commands::report::{Cell, Column, Report, Row};
 
 /// The whole of a trace with what was found: spans in the order of the tree, findings by weight.
-pub fn json(one: &OtlpTrace<'_>, diagnosis: &Diagnosis) -> Value {
+pub fn json(one: &OtlpTrace<'_>, diagnosis: &Diagnosis, findings: &[Told]) -> Value {
     let skeleton = &one.trace.skeleton;
     let path_nanos = path_nanos(one, diagnosis);
     let (start, end) = one.trace.bounds().unwrap_or((0, 0));
     let spans: Vec<Value> =
         one.trace.tree.preorder().iter().map(|span| span_json(one, diagnosis, &path_nanos, *span)).collect();
-    let findings: Vec<Value> = diagnosis.findings.iter().map(|finding| finding_json(one, finding)).collect();
+    let findings: Vec<Value> = findings.iter().map(Told::json).collect();
     let path: Vec<Value> = diagnosis
         .path
         .segments

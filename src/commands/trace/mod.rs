@@ -1,6 +1,6 @@
 //! `spanlake trace`: one trace as a picture, with what made it slow or fail; from an id, a file or standard input.
 //!
-//! Of an id the server draws, since it knows what is usual; files are read and drawn here, and nothing is stored.
+//! Of an id the server draws and diagnoses, since it knows what is usual; files are read and drawn here, and nothing is stored.
 
 mod detail;
 mod document;
@@ -8,6 +8,7 @@ mod finding;
 mod input;
 mod matching;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -20,6 +21,7 @@ use super::options::{FormArgs, Output, ReadArgs, TimeArgs};
 use super::terminal::{self, Progress};
 use super::{Outcome, traces};
 use crate::client::{Ask, Client, Failure};
+use finding::Told;
 use input::Input;
 pub use input::{MAX_FILE_BYTES, hint_at_stdin, parse};
 use matching::Matcher;
@@ -67,24 +69,35 @@ pub struct TraceArgs {
 }
 
 pub(super) async fn run(args: &TraceArgs) -> anyhow::Result<Outcome> {
-    let (spans, client, partial) = match Input::of(&args.trace)? {
+    let (spans, client, partial, answered) = match Input::of(&args.trace)? {
         Input::Id(id) => {
             let client = args.read.target.connect()?;
-            if args.is_picture() {
-                match draw_by_server(args, &client, id).await {
-                    // One of another version draws nothing, but has the spans.
-                    Err(error) if error.downcast_ref::<Failure>().is_some_and(|failure| failure.is_unknown_path) => {}
-                    outcome => return outcome,
-                }
+            // One of another version draws and finds nothing, but has the spans.
+            let drawn = match args.is_picture() {
+                true => match known(picture(args, &client, id).await) {
+                    // That the trace has no such span is said below.
+                    Err(failure) if args.span.is_some() && failure.code == super::USAGE => None,
+                    drawn => drawn?,
+                },
+                false => None,
+            };
+            if let (Some(picture), None) = (&drawn, &args.span) {
+                terminal::print(picture)?;
+                args.read.form.link(&client, &format!("/trace/{id}"));
+                return Ok(Outcome::Done);
             }
             let progress = Progress::begin("fetching the trace");
             let fetched = traces::by_id(&client, &id.to_string(), &args.time.hint()?).await?;
+            let findings = match args.tells_findings() {
+                true => told(findings(args, &client, id).await),
+                false => None,
+            };
             progress.end();
-            (fetched.resource_spans, Some((client, id)), fetched.partial)
+            (fetched.resource_spans, Some((client, id)), fetched.partial, Answered { picture: drawn, findings })
         }
-        input => (input.read()?, None, None),
+        input => (input.read()?, None, None, Answered::default()),
     };
-    let outcome = local(args, &spans, partial.is_some())?;
+    let outcome = local(args, &spans, partial.is_some(), answered)?;
     if let Some((client, id)) = &client {
         args.read.form.link(client, &format!("/trace/{id}"));
     }
@@ -99,7 +112,11 @@ pub(super) async fn run(args: &TraceArgs) -> anyhow::Result<Outcome> {
 
 impl TraceArgs {
     fn is_picture(&self) -> bool {
-        self.read.form.output == Output::Table && !self.diagnose && self.span.is_none() && self.filter.is_none()
+        self.read.form.output == Output::Table && !self.diagnose && self.filter.is_none()
+    }
+
+    fn tells_findings(&self) -> bool {
+        self.filter.is_none() && (self.diagnose || self.read.form.output == Output::Json)
     }
 
     fn style(&self) -> Style {
@@ -115,8 +132,44 @@ impl TraceArgs {
     }
 }
 
+/// What the server says of a trace beside its spans, as far as it was asked.
+#[derive(Default)]
+struct Answered {
+    picture: Option<String>,
+    findings: Option<Vec<Told>>,
+}
+
+/// An answer; nothing from a server that does not know the question.
+fn known<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(failure) if failure.is_unknown_path => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What the server finds; nothing where it cannot say. The spans are here: what can be said without knowing what is usual is said.
+fn told(answer: Result<Vec<Told>, Failure>) -> Option<Vec<Told>> {
+    answer
+        .inspect_err(|failure| {
+            if !failure.is_unknown_path {
+                terminal::note(&format!("the server does not say what is usual, so less is found: {failure}"));
+            }
+        })
+        .ok()
+}
+
+/// What the server finds in the trace.
+async fn findings(args: &TraceArgs, client: &Client, id: TraceId) -> Result<Vec<Told>, Failure> {
+    let ask = Ask::get(format!("/api/v1/traces/{id}/diagnosis")).with_all(args.time.hint()?);
+    Ok(Told::of_answer(&client.json(&ask).await?))
+}
+
 /// The picture that the server draws.
-async fn draw_by_server(args: &TraceArgs, client: &Client, id: TraceId) -> anyhow::Result<Outcome> {
+async fn picture(args: &TraceArgs, client: &Client, id: TraceId) -> Result<String, Failure> {
+    if let Some(text) = &args.span {
+        span_id(text)?;
+    }
     let style = args.style();
     let flag = |on: bool| on.to_string();
     let ask = Ask::get(format!("/api/v1/traces/{id}/text"))
@@ -127,6 +180,7 @@ async fn draw_by_server(args: &TraceArgs, client: &Client, id: TraceId) -> anyho
         .with("fold", flag(style.fold))
         .with("path", flag(style.only_path))
         .with_some("depth", style.depth.map(|depth| depth.to_string()))
+        .with_some("span", args.span.as_ref().map(|text| text.trim().to_owned()))
         .with_all(args.time.hint()?);
     let progress = Progress::begin("fetching the trace");
     let picture = client.text(&ask).await.map_err(|failure| match failure.code {
@@ -134,13 +188,11 @@ async fn draw_by_server(args: &TraceArgs, client: &Client, id: TraceId) -> anyho
         _ => failure,
     })?;
     progress.end();
-    terminal::print(picture)?;
-    args.read.form.link(client, &format!("/trace/{id}"));
-    Ok(Outcome::Done)
+    Ok(picture)
 }
 
 /// What can be said of spans that are here.
-fn local(args: &TraceArgs, spans: &[ResourceSpans], is_cut: bool) -> anyhow::Result<Outcome> {
+fn local(args: &TraceArgs, spans: &[ResourceSpans], is_cut: bool, answered: Answered) -> anyhow::Result<Outcome> {
     let all = from_otlp(spans);
     let form = &args.read.form;
     let one = match (&args.pick, all.as_slice()) {
@@ -174,7 +226,7 @@ fn local(args: &TraceArgs, spans: &[ResourceSpans], is_cut: bool) -> anyhow::Res
         let matcher = Matcher::new(text)?;
         return listed(one, &diagnosis, |span| matcher.matches(one, span), form, "no span matches");
     }
-    let outcome = print(args, one, &diagnosis, spans)?;
+    let outcome = print(args, one, &diagnosis, spans, answered)?;
     if let (Some((span, _)), Output::Table, false) = (&kept, form.output, args.diagnose) {
         terminal::print(format!("\n{}", detail::text(whole, *span, form.paint())))?;
     }
@@ -186,19 +238,35 @@ fn print(
     one: &OtlpTrace<'_>,
     diagnosis: &Diagnosis,
     spans: &[ResourceSpans],
+    answered: Answered,
 ) -> anyhow::Result<Outcome> {
     let form = &args.read.form;
+    let findings = || match answered.findings {
+        Some(findings) if args.span.is_some() => about(findings, one),
+        Some(findings) => findings,
+        None => Told::of_diagnosis(one, diagnosis),
+    };
     match form.output {
         Output::Otlp => {
             let only = only(spans, |_, trace| trace == one.trace.skeleton.trace_id());
             terminal::print_data(spanlake_interchange::write_otlp_json_lines(&only), true)?;
         }
-        Output::Json => super::report::print_json(&document::json(one, diagnosis))?,
-        _ if args.diagnose => return finding::report(one, diagnosis, form),
-        Output::Table => terminal::print(render(&one.trace, diagnosis, &args.style()))?,
+        Output::Json => super::report::print_json(&document::json(one, diagnosis, &findings()))?,
+        _ if args.diagnose => return finding::report(&findings(), form),
+        Output::Table => {
+            let drawn = answered.picture.unwrap_or_else(|| render(&one.trace, diagnosis, &args.style()));
+            terminal::print(drawn)?;
+        }
         _ => return listed(one, diagnosis, |_| true, form, "there are no spans"),
     }
     Ok(Outcome::Done)
+}
+
+/// The findings that are about a span of the trace.
+fn about(findings: Vec<Told>, one: &OtlpTrace<'_>) -> Vec<Told> {
+    let skeleton = &one.trace.skeleton;
+    let inside: HashSet<String> = (0..skeleton.span_count()).map(|span| skeleton.span_id(span).to_string()).collect();
+    findings.into_iter().filter(|told| told.span_ids.iter().any(|id| inside.contains(id))).collect()
 }
 
 fn listed(
@@ -216,16 +284,19 @@ fn listed(
     Ok(Outcome::of_count(report.rows.len()))
 }
 
+fn span_id(text: &str) -> Result<SpanId, Failure> {
+    SpanId::parse_hex(text.trim()).map_err(|error| {
+        Failure::usage(format!("{text:?} is not a span id: {error} (an id has 16 hexadecimal digits)"))
+    })
+}
+
 /// A span by its id, and the messages with only it and what is below it.
 fn below(one: &OtlpTrace<'_>, spans: &[ResourceSpans], text: &str) -> anyhow::Result<(SpanId, Vec<ResourceSpans>)> {
-    let id = SpanId::parse_hex(text.trim()).map_err(|error| {
-        Failure::usage(format!("{text:?} is not a span id: {error} (an id has 16 hexadecimal digits)"))
-    })?;
+    let id = span_id(text)?;
     let skeleton = &one.trace.skeleton;
     let span = (0..skeleton.span_count()).find(|span| skeleton.span_id(*span) == id);
     let span = span.ok_or_else(|| Failure::nothing(format!("there is no span {id} in the trace")))?;
-    let inside: std::collections::HashSet<SpanId> =
-        one.trace.tree.subtree(span).iter().map(|span| skeleton.span_id(*span)).collect();
+    let inside: HashSet<SpanId> = one.trace.tree.subtree(span).iter().map(|span| skeleton.span_id(*span)).collect();
     let trace = skeleton.trace_id();
     let mut kept = only(spans, |span, of| of == trace && inside.contains(&span));
     // What is above is left out, not missing.
@@ -248,4 +319,17 @@ fn only(spans: &[ResourceSpans], wanted: impl Fn(SpanId, TraceId) -> bool) -> Ve
     }
     kept.retain(|resource| !resource.scope_spans.is_empty());
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_told_where_only_its_diagnosis_fails() {
+        for failure in [Failure::error("too many queries: try again in a moment"), Failure::nothing("no such trace")] {
+            assert_eq!(told(Err(failure)), None);
+        }
+        assert_eq!(told(Ok(Vec::new())), Some(Vec::new()));
+    }
 }

@@ -121,7 +121,13 @@ fn one_trace(world: &World) {
     let document = json(&world.both(&["trace", CHECKOUT, "-o", "json"]));
     assert_eq!((&document["spanCount"], document["spans"].as_array().map(Vec::len)), (&47.into(), Some(47)));
     let of_file = json(&stdout(&world.run(&["trace", &file("checkout.json"), "-o", "json"])));
-    assert_eq!(document, of_file, "a file and the same trace in a store are alike");
+    // Only who has the store knows that spans may still be arriving.
+    let known_to_both = |mut document: Value| {
+        let findings = document["findings"].as_array_mut().expect("there are findings");
+        findings.retain(|finding| finding["rule"] != "missing-parent");
+        document
+    };
+    assert_eq!(known_to_both(document), known_to_both(of_file), "a file and the same trace in a store are alike");
     let picture = world.both(&["trace", CHECKOUT, "--width", "100"]);
     assert!(picture.starts_with("checkout POST /pay") && picture.contains("N+1"), "{picture}");
     let findings = world.both(&["trace", CHECKOUT, "--diagnose"]);

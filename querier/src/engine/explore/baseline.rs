@@ -179,7 +179,7 @@ pub(crate) async fn run(
         duration: pass.look_at(&intrinsic(Intrinsic::Duration)),
         wanted,
     });
-    let not_all = pass.run(&counting, &mut by_operation).await?;
+    let not_all = pass.run(&counting, &mut by_operation).await?.told();
     Ok(Baselines { by_operation, partial: partial(not_all, left_out) })
 }
 

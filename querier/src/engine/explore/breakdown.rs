@@ -415,7 +415,7 @@ async fn count(
             service: if is_first { pass.look_at(&resource("service.name")) } else { usize::MAX },
             name: if is_first { pass.look_at(&intrinsic(Intrinsic::Name)) } else { usize::MAX },
         };
-        let stopped = pass.run(&Arc::new(counting), total).await?;
+        let stopped = pass.run(&Arc::new(counting), total).await?.told();
         if stopped.is_some() {
             // The first look counts the spans too: its values are of those that it has counted.
             let known = if is_first { FIELDS_AT_ONCE } else { number * FIELDS_AT_ONCE };
@@ -487,7 +487,8 @@ pub(crate) async fn run(reads: &Reads<'_>, tenants: &[Tenant], request: &Breakdo
             Some((pass.look_at(&known.field), one.value.clone()))
         };
         let places = tracked.iter().filter_map(place).collect();
-        let stopped = pass.run(&Arc::new(CountTogether { rule, tracked: places, is_selected }), &mut joint).await?;
+        let stopped =
+            pass.run(&Arc::new(CountTogether { rule, tracked: places, is_selected }), &mut joint).await?.told();
         partial = super::partial(partial, stopped);
     }
     let pairs = pairs(&found.differences, &joint);

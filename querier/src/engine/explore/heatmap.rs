@@ -177,7 +177,7 @@ pub(crate) async fn run(reads: &Reads<'_>, tenants: &[Tenant], request: &Heatmap
         status: pass.look_at(&intrinsic(Intrinsic::Status)),
     });
     let mut total = Total::default();
-    let partial = pass.run(&counting, &mut total).await?;
+    let partial = pass.run(&counting, &mut total).await?.told();
     Ok(picture(&request.window, request.row_count, &counting.steps, &total, partial))
 }
 

@@ -412,8 +412,20 @@ pub(super) async fn calls(
     let shared = reads.compute(move || copies::shared(&opened)).await?;
     let counting = Arc::new(CountCalls::new(&mut pass, shared));
     let mut total = Calls::default();
-    let stopped = pass.run(&counting, &mut total).await?;
-    let _held = reads.hold(2 * WAITING_BYTES * total.waiting.len() as u64)?;
+    let stopped = pass.run(&counting, &mut total).await?.told();
+    let _held = loop {
+        match reads.hold(2 * WAITING_BYTES * total.waiting.len() as u64) {
+            Ok(held) => break held,
+            // As many are paired as there is room for; the others are left out, which the answer says.
+            Err(bound) if bound.is_bound() && !total.waiting.is_empty() => {
+                let kept = total.waiting.len() / 2;
+                total.unpaired += (total.waiting.len() - kept) as u64;
+                total.waiting.truncate(kept);
+                total.is_full = true;
+            }
+            Err(error) => return Err(error),
+        }
+    };
     let total = reads
         .compute(move || {
             let waiting = std::mem::take(&mut total.waiting);
@@ -422,7 +434,9 @@ pub(super) async fn calls(
         })
         .await?;
     let full = total.is_full.then(|| {
-        format!("There are more than {MAX_EDGES} edges or {MAX_WAITING} calls between blocks: the others are left out.")
+        format!(
+            "There are more than {MAX_EDGES} edges, {MAX_WAITING} calls between blocks, or calls than the memory of a query has room for: the others are left out."
+        )
     });
     Ok((total, super::partial(stopped, full)))
 }

@@ -7,6 +7,7 @@ pub(crate) mod baseline;
 pub(crate) mod breakdown;
 mod examples;
 pub(crate) mod heatmap;
+pub(crate) mod learned;
 pub(crate) mod map;
 pub(crate) mod services;
 pub(crate) mod tail;

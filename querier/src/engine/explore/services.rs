@@ -342,7 +342,7 @@ pub(crate) async fn services(
         duration: pass.look_at(&intrinsic(Intrinsic::Duration)),
     });
     let mut total = Groups::default();
-    let stopped = pass.run(&counting, &mut total).await?;
+    let stopped = pass.run(&counting, &mut total).await?.told();
     let partial = super::partial(stopped, total.full("services"));
     let service = |(name, mut group): (String, Group)| Service {
         name,
@@ -422,7 +422,7 @@ pub(crate) async fn operations(
         duration: pass.look_at(&intrinsic(Intrinsic::Duration)),
     });
     let mut total = Groups::default();
-    let stopped = pass.run(&counting, &mut total).await?;
+    let stopped = pass.run(&counting, &mut total).await?.told();
     let (calls, of_calls) = match super::map::calls(reads, tenants, &window).await {
         // The operations are counted by now.
         Err(error) if error.is_bound() => (Calls::default(), Some(format!("Not all calls are counted: {error}"))),

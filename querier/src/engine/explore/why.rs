@@ -135,7 +135,7 @@ async fn count(
 ) -> Result<u64, Error> {
     let pass = Pass::open(reads, tenants, query, range).await?;
     let mut total = 0;
-    let stopped = pass.run(&Arc::new(Count), &mut total).await?;
+    let stopped = pass.run(&Arc::new(Count), &mut total).await?.told();
     if partial.is_none() {
         *partial = stopped;
     }

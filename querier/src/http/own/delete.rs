@@ -60,7 +60,7 @@ pub(crate) fn describe(document: &mut Document) {
         )
         .parameters(["tenant", "traceId", "reason"].map(shared))
         .answers_as("202", hidden, JSON, deleted.clone())
-        .fails(&["400", "401", "429", "500", "503", "504"])
+        .fails(&["400", "401", "403", "429", "500", "503", "504"])
         .add();
     let (least, most) = (1, MAX_LIMIT as u64);
     document
@@ -84,6 +84,7 @@ pub(crate) fn describe(document: &mut Document) {
         .answers_as("200", "Nothing is deleted: a dry run, or no trace matches.", JSON, deleted.clone())
         .answers_as("202", hidden, JSON, deleted)
         .fails(FAILURES)
+        .fails(&["403"])
         .add();
 }
 

@@ -93,13 +93,13 @@ pub(crate) fn camel_case(name: &str) -> String {
     out
 }
 
-/// Structs that are written as JSON objects with members in camelCase and described by their doc comments. A member whose
-/// type is an `Option` is left out when it is `None`; `name as "other"` gives a member another name.
+/// Structs that are written as JSON objects with members in camelCase and described by their doc comments. Members are as visible
+/// as their struct. A member whose type is an `Option` is left out when it is `None`; `name as "other"` gives a member another name.
 macro_rules! described {
     ($(
         $(#[doc = $doc:literal])+
         $(#[derive($more:ident)])?
-        struct $name:ident {
+        $vis:vis struct $name:ident {
             $( $(#[doc = $text:literal])+ $field:ident $(as $json:literal)? : $type:ty, )*
         }
     )+) => {$(
@@ -107,11 +107,11 @@ macro_rules! described {
         #[derive(Debug, Clone, PartialEq, serde::Serialize)]
         $(#[derive($more)])?
         #[serde(rename_all = "camelCase")]
-        pub(crate) struct $name {
+        $vis struct $name {
             $(
                 $(#[doc = $text])+
                 #[serde($(rename = $json,)? skip_serializing_if = "crate::http::own::describe::Described::is_absent")]
-                pub(crate) $field: $type,
+                $vis $field: $type,
             )*
         }
 
@@ -151,6 +151,7 @@ macro_rules! plain {
 plain! {
     bool => { "type": "boolean" },
     u8 => { "type": "integer", "minimum": 0 },
+    u16 => { "type": "integer", "minimum": 0 },
     u32 => { "type": "integer", "minimum": 0 },
     u64 => { "type": "integer", "minimum": 0 },
     usize => { "type": "integer", "minimum": 0 },
@@ -316,7 +317,7 @@ mod tests {
     described! {
         /// A thing
         /// of a test.
-        struct Thing {
+        pub(crate) struct Thing {
             /// How many.
             span_count: u32,
             /// Its own.

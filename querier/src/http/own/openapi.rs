@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 
 pub(crate) use document::{Document, FAILURES, integer, query, required, shared};
 
-use super::{check, delete, explain, explore, search, trace};
+use super::{check, delete, explain, explore, search, status, trace};
 use crate::http::request::JSON;
 use crate::http::sql;
 
@@ -36,6 +36,7 @@ fn document() -> serde_json::Value {
     delete::describe(&mut document);
     trace::describe(&mut document);
     explore::describe(&mut document);
+    status::describe(&mut document);
     document.get("/api/v1/openapi.json", "openapi", "This document").answers_plain("OpenAPI 3.1.", &[JSON]).add();
     document.into_json()
 }

@@ -464,6 +464,6 @@ pub(crate) fn describe(document: &mut Document) {
             json!({ "name": "id", "in": "path", "required": true, "description": "Its number.", "schema": text() }),
         ])
         .answers_as("204", "It ends.", "text/plain", json!({}))
-        .fails(&["400", "404"])
+        .fails(&["400", "403", "404"])
         .add();
 }

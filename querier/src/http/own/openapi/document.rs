@@ -52,6 +52,10 @@ fn failure(status: &str) -> (&'static str, &'static str) {
     match status {
         "400" => ("wrong", "A parameter is wrong; the text says which and how."),
         "401" => ("noTenant", "No tenant is named although tenancy is on."),
+        "403" => (
+            "otherSite",
+            "A page of another site asks for a change; only this server's own pages and other programs may.",
+        ),
         "404" => ("absent", "There is no such thing, as far as this tenant and time go."),
         "422" => ("tooLarge", "A bound was reached; the text names its setting."),
         "429" => ("busy", "Too many queries run and wait; come again after Retry-After."),
@@ -132,7 +136,7 @@ impl Document {
     /// The whole document.
     pub(crate) fn into_json(self) -> Value {
         let mut responses = Map::new();
-        for status in ["400", "401", "404", "422", "429", "500", "503", "504"] {
+        for status in ["400", "401", "403", "404", "422", "429", "500", "503", "504"] {
             let (name, text) = failure(status);
             responses.insert(name.to_owned(), json!({ "description": text, "content": { TEXT: {} } }));
         }

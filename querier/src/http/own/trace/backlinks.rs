@@ -25,7 +25,7 @@ const HOUR_NANOS: u64 = 3_600_000_000_000;
 
 described! {
     /// Spans of other traces that link to a trace.
-    struct Backlinks {
+    pub(crate) struct Backlinks {
         /// The spans, those of the newest trace first.
         links: Vec<Backlink>,
         /// Whether there may be more.
@@ -33,7 +33,7 @@ described! {
     }
 
     /// A span that links to the trace.
-    struct Backlink {
+    pub(crate) struct Backlink {
         /// Its trace.
         trace_id: HexTrace,
         /// The span.

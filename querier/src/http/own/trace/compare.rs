@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde_json::json;
 use spanlake_analysis::diff::{Band, Change, CohortLine, DiffLine, Side, diff, diff_cohort};
 use spanlake_analysis::{PathProfile, Trace};
-use spanlake_model::{Tenant, TraceId};
+use spanlake_model::{Tenant, TimeRange, TraceId};
 
 use super::FAILURES;
 use super::load::{Loaded, analysed, answered, json as as_json, load, trace_id};
@@ -35,7 +35,7 @@ const MAX_STEPS: usize = 32;
 
 described! {
     /// What differs.
-    struct Comparison {
+    pub(crate) struct Comparison {
         /// The first trace.
         a: Summary,
         /// The second trace.
@@ -49,7 +49,7 @@ described! {
     }
 
     /// A cohort.
-    struct Cohort {
+    pub(crate) struct Cohort {
         /// Traces in it.
         traces: u64,
         /// The query that found them.
@@ -57,7 +57,7 @@ described! {
     }
 
     /// A call path.
-    struct ComparedPath {
+    pub(crate) struct ComparedPath {
         /// Service and name of each step, from the root; of a long one the last steps.
         path: Vec<String>,
         /// Steps from the root.
@@ -83,7 +83,7 @@ described! {
     }
 
     /// What a trace has of a call path.
-    struct PathSums {
+    pub(crate) struct PathSums {
         /// Spans.
         count: u64,
         /// Sum of durations.
@@ -110,6 +110,7 @@ pub(super) fn describe(document: &mut Document) {
     let cohort = "TraceQL that finds the traces to compare with, instead of b; the first trace is left out of them.";
     document
         .get("/api/v1/traces/compare", "compareTraces", "What differs between two traces, or a trace and others")
+        .text("`start` and `end` are the time of the cohort; with `b` the time in which both traces are looked for.")
         .parameters([
             shared("tenant"),
             required("a", "Id of the first trace.", text.clone()),
@@ -130,14 +131,20 @@ async fn compared(querier: &Querier, uri: &Uri, headers: &HeaderMap) -> Result<R
     let id = |name: &'static str| params.get(name).map(trace_id).transpose();
     let a = id("a")?.ok_or_else(|| Refusal::bad("parameter a with a trace id is needed"))?;
     match (id("b")?, params.get("cohort")) {
-        (Some(b), None) => two(querier, &tenants, a, b).await,
+        (Some(b), None) => two(querier, &tenants, a, b, params.hint().map_err(Refusal::bad)?).await,
         (None, Some(text)) => cohort(querier, &tenants, a, text, &params).await,
         _ => Err(Refusal::bad("either parameter b with a trace id or cohort with a TraceQL query is needed")),
     }
 }
 
-async fn two(querier: &Querier, tenants: &[Tenant], a: TraceId, b: TraceId) -> Result<Response, Refusal> {
-    let (a, b) = (load(querier, tenants, a, None).await?, load(querier, tenants, b, None).await?);
+async fn two(
+    querier: &Querier,
+    tenants: &[Tenant],
+    a: TraceId,
+    b: TraceId,
+    hint: Option<TimeRange>,
+) -> Result<Response, Refusal> {
+    let (a, b) = (load(querier, tenants, a, hint).await?, load(querier, tenants, b, hint).await?);
     let a = a.beside(b.span_count);
     answered(querier, a, move |a| {
         let (a, b) = (a.trace()?.trace, b.trace()?.trace);

@@ -20,7 +20,7 @@ const MAX_SEGMENTS: usize = 100_000;
 
 described! {
     /// What decided how long a trace took.
-    struct TracePath {
+    pub(crate) struct TracePath {
         /// The root's duration: the length of the path.
         duration_nanos: Nanos,
         /// The path by time.
@@ -35,7 +35,7 @@ described! {
     }
 
     /// A stretch of the critical path.
-    struct NamedSegment {
+    pub(crate) struct NamedSegment {
         /// The span whose own time it is.
         span: u32,
         /// Its id.

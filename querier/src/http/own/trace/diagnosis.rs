@@ -37,7 +37,7 @@ const MAX_MESSAGE_CHARS: usize = 1_000;
 
 described! {
     /// What made a trace slow or fail. Span numbers are those of its whole skeleton.
-    struct TraceDiagnosis {
+    pub(crate) struct TraceDiagnosis {
         /// Version of this form: 1.
         version: u32,
         /// The trace.
@@ -71,7 +71,7 @@ described! {
     }
 
     /// What a rule found.
-    struct TraceFinding {
+    pub(crate) struct TraceFinding {
         /// The rule's stable id.
         rule: &'static str,
         /// What it found, in few words.
@@ -95,7 +95,7 @@ described! {
     }
 
     /// One piece of evidence.
-    struct FindingEvidence {
+    pub(crate) struct FindingEvidence {
         /// Its stable name.
         name: &'static str,
         /// `count`, `nanos`, `ratio` or `text`.
@@ -105,7 +105,7 @@ described! {
     }
 
     /// What an operation takes of the critical path.
-    struct OperationPath {
+    pub(crate) struct OperationPath {
         /// Service.
         service: String,
         /// Name.
@@ -117,7 +117,7 @@ described! {
     }
 
     /// The sums of an operation.
-    struct OperationSums {
+    pub(crate) struct OperationSums {
         /// Service.
         service: String,
         /// Name.
@@ -139,7 +139,7 @@ described! {
     }
 
     /// What a call spent outside of who answered it.
-    struct Overhead {
+    pub(crate) struct Overhead {
         /// The client span.
         client: u32,
         /// The server span.
@@ -151,17 +151,21 @@ described! {
     }
 
     /// What a call path explains.
-    struct Excess {
+    pub(crate) struct Excess {
         /// Service and name of each step.
         label: String,
         /// Nanoseconds above the usual.
         excess_nanos: Nanos,
         /// The same as a share of what the root is above its median.
         share: f64,
+        /// Spans of it in the trace.
+        calls: u64,
+        /// How many of them a trace of this entry point usually has; absent when too few are known.
+        usual_calls: Option<u64>,
     }
 
     /// How a span stands among those of its operation.
-    struct SpanStanding {
+    pub(crate) struct SpanStanding {
         /// Share of them that is shorter.
         rank: f64,
         /// The same as people say it.
@@ -173,7 +177,7 @@ described! {
     }
 
     /// What failed.
-    struct TraceErrors {
+    pub(crate) struct TraceErrors {
         /// Failed spans that made the root fail, the likeliest first.
         culprits: Vec<Culprit>,
         /// What became of each failure on its way up.
@@ -181,7 +185,7 @@ described! {
     }
 
     /// A span that made the root fail.
-    struct Culprit {
+    pub(crate) struct Culprit {
         /// The span.
         span: u32,
         /// Its id.
@@ -193,7 +197,7 @@ described! {
     }
 
     /// What became of a failure.
-    struct FailureEdge {
+    pub(crate) struct FailureEdge {
         /// The failed span above; absent when the failure ends here.
         parent: Option<u32>,
         /// The failed span.
@@ -203,11 +207,15 @@ described! {
     }
 
     /// What "usual" means.
-    struct BaselineWindow {
+    pub(crate) struct BaselineWindow {
         /// Length of the time that was looked at.
         window_seconds: u64,
         /// Operations of the trace of which enough is known.
         operations: usize,
+        /// Whole traces of the same entry point that were learned from: how often what is called, in which order, by whom.
+        sampled_traces: u64,
+        /// Length of the time that they are from: a day where two hours have few.
+        sample_seconds: u64,
     }
 }
 
@@ -263,6 +271,8 @@ impl TraceDiagnosis {
             label: one.label.clone(),
             excess_nanos: one.excess_nanos.into(),
             share: one.share,
+            calls: one.calls,
+            usual_calls: one.usual_calls,
         });
         let overheads = call_overheads(trace, &diagnosis.host_pairs);
         let overheads = overheads.iter().take(MAX_OVERHEADS).map(|one| Overhead {

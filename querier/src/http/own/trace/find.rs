@@ -33,7 +33,7 @@ const MAX_FOUND: usize = 1_000_000;
 
 described! {
     /// Spans of a trace that were found.
-    struct FoundInTrace {
+    pub(crate) struct FoundInTrace {
         /// Their numbers in the whole skeleton, in order.
         spans: Vec<u32>,
         /// Their ids, in the same order.

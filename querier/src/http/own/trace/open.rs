@@ -1,14 +1,17 @@
 //! `POST /api/v1/open`: what is in a file of traces. Nothing of it is stored: whoever wants one of several traces sends the
 //! file again with its id.
 
+use std::borrow::Cow;
+
 use ::http::header::CONTENT_LENGTH;
 use ::http::{HeaderMap, StatusCode, Uri};
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
 use serde_json::json;
 use spanlake_analysis::{Completeness, NoHistory, OtlpTrace, Settings, Trace, from_otlp};
-use spanlake_interchange::{Parsed, parse_within};
+use spanlake_interchange::{Parsed, memory_bytes, parse_within, unpacked};
 use spanlake_model::{SpanId, TraceId};
 
 use super::diagnosis::TraceDiagnosis;
@@ -24,8 +27,8 @@ use crate::querier::Querier;
 
 /// Most bytes of a file, as it comes and unpacked.
 const MAX_FILE_BYTES: usize = 64 << 20;
-/// What a file takes while it is read, for each of its bytes unpacked: itself, its spans, and what is made of them.
-const FILE_MEMORY: u64 = 3;
+/// A packed file of so many bytes has at most so many times as many: what gzip can do.
+const MAX_PACKED: u64 = 1_032;
 /// Traces that are listed.
 const MAX_TRACES: usize = 10_000;
 /// Spans of which everything is answered; the skeleton has the rest.
@@ -35,7 +38,7 @@ const MAX_PROBLEMS: usize = 20;
 
 described! {
     /// What is in a file.
-    struct OpenedFile {
+    pub(crate) struct OpenedFile {
         /// What the file is: `otlpJson`, `otlpJsonLines`, `otlpProtobuf`, `tempoJson`, `jaegerJson` or `zipkinJson`.
         format: &'static str,
         /// Its traces, by id.
@@ -53,7 +56,7 @@ described! {
     }
 
     /// A trace in few words.
-    struct Summary {
+    pub(crate) struct Summary {
         /// Its id.
         trace_id: HexTrace,
         /// Service of its root; empty when it has none.
@@ -125,12 +128,33 @@ async fn opened(querier: &Querier, uri: &Uri, headers: &HeaderMap, body: Body) -
     let timed_out = |_| Refusal::from(Error::TimedOut { limit: querier.config().query_timeout.get() });
     let bytes = bytes.await.map_err(timed_out)?.map_err(|_| too_large())?;
     let settings = querier.config().diagnosis.settings();
+    // First what it is, then what that takes: a small file is charged for little, and one of many small parts for all of them.
+    let most = if bytes.starts_with(&[0x1f, 0x8b]) { MAX_PACKED.saturating_mul(bytes.len() as u64) } else { 0 };
+    let most = most.min(MAX_FILE_BYTES as u64);
+    let unpack = move || {
+        let inflated = match unpacked(&bytes, MAX_FILE_BYTES).map_err(refused)? {
+            Cow::Owned(inflated) => Some(inflated),
+            Cow::Borrowed(_) => None,
+        };
+        // What was not packed goes on as it came, with its charge.
+        let (content, held) = match inflated {
+            Some(inflated) => (Bytes::from(inflated), None),
+            None => (bytes, Some(held)),
+        };
+        let memory = memory_bytes(&content) as u64;
+        Ok::<_, Refusal>((content, held, memory))
+    };
+    let (content, held, memory) = querier.computed(&tenants, most, unpack).await??;
+    let held = match held {
+        Some(held) => held,
+        None => querier.hold(content.len() as u64)?,
+    };
     let work = move || {
-        let parsed = parse_within(&bytes, MAX_FILE_BYTES).map_err(refused)?;
-        drop((bytes, held));
+        let parsed = parse_within(&content, MAX_FILE_BYTES).map_err(refused)?;
+        drop((content, held));
         OpenedFile::of(&parsed, wanted, &settings).and_then(|file| as_json(&file, 1 << 20))
     };
-    let body = querier.computed(&tenants, FILE_MEMORY * MAX_FILE_BYTES as u64, work).await??;
+    let body = querier.computed(&tenants, memory, work).await??;
     Ok(answer(Format::Json, body))
 }
 

@@ -29,7 +29,7 @@ const BYTES_PER_SPAN: usize = 96;
 
 described! {
     /// A trace as columns, attributes left out. Span numbers are positions in the columns of `spans`.
-    struct TraceSkeleton {
+    pub(crate) struct TraceSkeleton {
         /// Version of this form: 1.
         version: u32,
         /// The trace.
@@ -77,7 +77,7 @@ described! {
     }
 
     /// Columns of spans, all of one length.
-    struct SpanColumns {
+    pub(crate) struct SpanColumns {
         /// Span ids.
         id: Vec<HexSpan>,
         /// Numbers of parents, -1 for none.
@@ -113,7 +113,7 @@ described! {
     }
 
     /// What one service takes of a trace.
-    struct ServiceShare {
+    pub(crate) struct ServiceShare {
         /// Its name; empty where spans name none.
         name: String,
         /// Its spans.
@@ -127,7 +127,7 @@ described! {
     }
 
     /// A parent that is not there.
-    struct MissingParentSpan {
+    pub(crate) struct MissingParentSpan {
         /// Its id.
         id: HexSpan,
         /// Its children.
@@ -143,7 +143,7 @@ described! {
     }
 
     /// A stretch of the critical path.
-    struct PathSegment {
+    pub(crate) struct PathSegment {
         /// The span whose own time it is.
         span: u32,
         /// Start in nanoseconds after the trace's.
@@ -155,7 +155,7 @@ described! {
     }
 
     /// A stretch of which no span tells.
-    struct PathGap {
+    pub(crate) struct PathGap {
         /// The span whose own time it is.
         span: u32,
         /// Start in nanoseconds after the trace's.
@@ -165,7 +165,7 @@ described! {
     }
 
     /// Siblings that are alike.
-    struct SpanFold {
+    pub(crate) struct SpanFold {
         /// Their parent; -1 for children of one missing parent.
         parent: SpanNumber,
         /// The siblings.
@@ -173,7 +173,7 @@ described! {
     }
 
     /// A clock that disagrees with another.
-    struct HostClock {
+    pub(crate) struct HostClock {
         /// Whose clock: a host, or a service where no host is known.
         host: String,
         /// The other host, where no one amount explains the calls between the two.
@@ -187,7 +187,7 @@ described! {
     }
 
     /// Times as the root's clock would have had them.
-    struct AdjustedTimes {
+    pub(crate) struct AdjustedTimes {
         /// Starts, in nanoseconds after `startUnixNanos`; may be negative.
         start: Vec<Nanos>,
     }

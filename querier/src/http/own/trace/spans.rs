@@ -40,19 +40,19 @@ const MAX_SAFE: u64 = (1 << 53) - 1;
 described! {
     /// Which spans.
     #[derive(Deserialize)]
-    struct SpanIds {
+    pub(crate) struct SpanIds {
         /// Span ids, at most 1,000.
         ids: Vec<String>,
     }
 
     /// Spans with all that was sent of them.
-    struct SpanList {
+    pub(crate) struct SpanList {
         /// The spans that were asked for and are there, in the trace's order of resources and scopes.
         spans: Vec<SpanDetail>,
     }
 
     /// A span with all that was sent of it.
-    struct SpanDetail {
+    pub(crate) struct SpanDetail {
         /// Its id.
         id: HexSpan,
         /// Its parent's id; absent for a root.
@@ -92,7 +92,7 @@ described! {
     }
 
     /// How a span ended.
-    struct SpanStatus {
+    pub(crate) struct SpanStatus {
         /// `unset`, `ok` or `error`.
         code: &'static str,
         /// What was said about it.
@@ -100,7 +100,7 @@ described! {
     }
 
     /// The instrumentation that made a span.
-    struct SpanScope {
+    pub(crate) struct SpanScope {
         /// Name.
         name: String,
         /// Version.
@@ -110,7 +110,7 @@ described! {
     }
 
     /// An attribute. Whole numbers are texts, bytes are base64, numbers that are none (`NaN`, `Infinity`) are texts.
-    struct SpanAttribute {
+    pub(crate) struct SpanAttribute {
         /// Key.
         key: String,
         /// `string`, `int`, `double`, `bool`, `bytes`, `array`, `map` or `empty`.
@@ -120,7 +120,7 @@ described! {
     }
 
     /// An event of a span.
-    struct SpanEvent {
+    pub(crate) struct SpanEvent {
         /// Name.
         name: String,
         /// Nanoseconds after the span's start; negative before it.
@@ -132,7 +132,7 @@ described! {
     }
 
     /// A link to a span of this or another trace.
-    struct SpanLink {
+    pub(crate) struct SpanLink {
         /// Its trace.
         trace_id: HexTrace,
         /// The span.
