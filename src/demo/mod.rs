@@ -2,6 +2,7 @@
 //! own, over the same OTLP receiver as everybody's. It decides when what is written; the shop decides what.
 
 mod instant;
+mod ownership;
 mod remove;
 mod write;
 
@@ -11,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use spanlake_catalog::Catalog;
 use spanlake_model::{HumanDuration, Tenant};
+use spanlake_storage::Store;
 
 pub use write::{Target, run};
 
@@ -28,7 +30,8 @@ pub fn tenant() -> Tenant {
 /// What can be done with the demo beside running it.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Delete everything of the tenant `demo` from the store. Stop the server first; nobody else's spans are touched.
+    /// Delete the tenant `demo` from the store, if a demo filled it and nobody else sent spans to it. Stop the server first; no
+    /// other tenant is touched.
     Remove(remove::RemoveArgs),
 }
 
@@ -83,6 +86,18 @@ pub async fn written_until(plan: &Plan, catalog: &Catalog) -> u64 {
     let now = plan.now_unix_nanos();
     let ends = snapshot.blocks.iter().map(|block| block.meta.max_end_unix_nanos);
     ends.filter(|end| *end <= now.saturating_add(CLOCK_AHEAD_NANOS)).max().unwrap_or(0)
+}
+
+/// Marks the tenant as the demo's, so that one command may take it away. Where it has other spans, or that cannot be found out, it
+/// is left as it is, and a warning says what follows.
+pub async fn claim(store: &Store, catalog: &Catalog) {
+    match ownership::claim(store, catalog).await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "the tenant {TENANT} has spans that are not the demo's: the demo's are put beside them, and `spanlake demo remove` will take nothing away without --force"
+        ),
+        Err(error) => tracing::warn!("the tenant {TENANT} cannot be marked as the demo's: {error:#}"),
+    }
 }
 
 fn now_unix_nanos() -> u64 {

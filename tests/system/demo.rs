@@ -90,6 +90,26 @@ fn planted_faults_are_found_and_taken_away() {
     let before = objects();
     assert!(said(&["demo", "remove"]).starts_with("would delete "));
     assert_eq!(objects(), before);
+
+    // A tenant that is not the demo's alone is not taken away by mistake.
+    let plain = Setup::clone(&setup).with_arguments(&["--set", "tenancy.enabled=true"]);
+    let server = plain.start();
+    let headers = [("content-type", "application/json"), ("x-scope-orgid", "demo")];
+    let sent = Connection::new(server.otlp_http).request("POST", "/v1/traces", &headers, own).expect("an answer");
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    server.stop();
+    let refused = setup.run(&["demo", "remove", "--yes"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && why.contains("\"mine\"") && why.contains("--force"), "{why}");
+    assert_ne!(objects(), b"", "nothing is deleted");
+    assert!(said(&["demo", "remove", "--force"]).starts_with("would delete "));
+    assert!(said(&["demo", "remove", "--force", "--yes"]).starts_with("deleted "));
+    assert!(said(&["demo", "remove", "--yes"]).starts_with("there is no demo in "));
+
+    // Filled anew, it is the demo's, and its marker goes with it.
+    let mut short = DEMO;
+    short[6] = "1m";
+    start(&Setup::clone(&setup).with_arguments(&short)).0.stop();
     assert!(said(&["demo", "remove", "--yes"]).starts_with("deleted "));
     assert!(said(&["demo", "remove", "--yes"]).starts_with("there is no demo in "));
     let plain = Setup::clone(&setup).with_arguments(&[]);
