@@ -4,9 +4,11 @@
 //! is wrong, 130 and 143 when a second SIGINT or SIGTERM ended `serve` before it had stopped gracefully.
 
 use std::ffi::OsString;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Problems};
@@ -61,6 +63,17 @@ enum ConfigCommand {
     Check(SettingArgs),
     /// Print the JSON Schema of the configuration file, for editors.
     Schema,
+    /// Print another program's configuration as ours: what has no equivalent is listed with its line and why.
+    Migrate(MigrateArgs),
+}
+
+#[derive(Debug, Args)]
+struct MigrateArgs {
+    /// Whose configuration it is.
+    #[arg(long, value_enum)]
+    from: config::migrate::From,
+    /// The file; - for stdin.
+    file: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +132,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Config { command: ConfigCommand::Schema } => {
             config::json_schema().map(|schema| blocks::print_json(&schema))
         }
+        Command::Config { command: ConfigCommand::Migrate(args) } => migrate(&args),
         Command::Blocks { command } => match blocks::run(command) {
             Ok(code) => return code,
             Err(error) => Err(error),
@@ -143,6 +157,22 @@ pub fn run(cli: Cli) -> ExitCode {
             }
         },
     }
+}
+
+/// Most bytes of a configuration that is read.
+const MAX_CONFIG_BYTES: u64 = 16 << 20;
+
+fn migrate(args: &MigrateArgs) -> anyhow::Result<()> {
+    let name = args.file.display().to_string();
+    let mut text = String::new();
+    let read = match name.as_str() {
+        "-" => std::io::stdin().lock().take(MAX_CONFIG_BYTES).read_to_string(&mut text),
+        _ => std::fs::File::open(&args.file).and_then(|file| file.take(MAX_CONFIG_BYTES).read_to_string(&mut text)),
+    };
+    read.with_context(|| format!("cannot read {name}"))?;
+    let migrated = config::migrate::migrate(args.from, &name, &text);
+    let migrated = migrated.map_err(|error| anyhow::anyhow!("{name} is no YAML that can be read: {error}"))?;
+    commands::print(&migrated)
 }
 
 #[cfg(test)]

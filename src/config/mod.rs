@@ -7,6 +7,7 @@ mod check;
 mod editor;
 mod layers;
 mod load;
+pub mod migrate;
 mod print;
 mod problem;
 mod roles;
