@@ -18,13 +18,14 @@ export default defineConfig({
     rolldownOptions: {
       output: {
         entryFileNames: "assets/app.js",
-        chunkFileNames: (chunk) => (chunk.name === "layout" ? "assets/map.js" : "assets/[name].js"),
+        chunkFileNames: "assets/[name].js",
         assetFileNames: (asset) =>
           asset.names.some((name) => name.endsWith(".css")) ? "assets/app.css" : "assets/[name][extname]",
       },
       plugins: [license({ thirdParty: { output: "dist/assets/THIRD-PARTY.txt" } })],
     },
   },
+  worker: { format: "es", rolldownOptions: { output: { entryFileNames: "assets/map.js" } } },
   server: { proxy: { "/api": server, "/ready": server } },
   test: { environment: "happy-dom", include: ["src/**/*.test.ts", "src/**/*.test.tsx"] },
 });

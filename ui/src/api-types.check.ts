@@ -23,6 +23,9 @@ export type Checked = [
   Usable<Page.SpanDetail, Schemas["SpanDetail"]>,
   Usable<Page.Diagnosis, Schemas["TraceDiagnosis"]>,
   Usable<Page.FindResult, Schemas["FoundInTrace"]>,
+  Usable<Omit<Page.Comparison, "lines">, Omit<Schemas["Comparison"], "lines">>,
+  // The second side is one trace's or a cohort's.
+  Usable<Omit<Page.ComparedLine, "b">, Omit<Schemas["ComparedPath"], "b">>,
   Usable<Page.Backlinks, Schemas["Backlinks"]>,
   Usable<Page.Opened, Schemas["OpenedFile"]>,
   Usable<Page.Heatmap, Schemas["Heatmap"]>,

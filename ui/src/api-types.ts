@@ -450,23 +450,54 @@ export interface ServiceMap {
 
 // --- Comparison ---------------------------------------------------------------------------------------------------
 
+/** Sums of a call path in one trace, or what is ordinary of each in a cohort. */
+export interface ComparedSide {
+  count: number | Band;
+  totalNanos: number | Band;
+  selfNanos: number | Band;
+  pathNanos: number | Band;
+  /** Of one trace only. */
+  errors?: number;
+}
+
+export interface Band {
+  p10: number;
+  p50: number;
+  p90: number;
+}
+
+export interface ComparedLine {
+  path: string[];
+  depth: number;
+  service: string;
+  name: string;
+  kind: string;
+  /** `same`, `moved`, `added` (only in the second), `removed` (only in the first). */
+  change: string;
+  a: ComparedSide;
+  b: ComparedSide;
+  deltaNanos: number;
+  pathDeltaNanos: number;
+  /** Against a cohort only. */
+  unusual?: boolean;
+}
+
+export interface ComparedTrace {
+  traceId: string;
+  rootService: string;
+  rootName: string;
+  startUnixNanos: string;
+  durationNanos: number;
+  spanCount: number;
+  errorCount: number;
+}
+
 export interface Comparison {
-  a: Record<string, unknown>;
-  b?: Record<string, unknown>;
-  cohort?: { traces: number; query: string };
-  lines: {
-    path: string[];
-    depth: number;
-    service: string;
-    name: string;
-    kind: string;
-    change: string;
-    a?: Record<string, unknown>;
-    b?: Record<string, unknown>;
-    deltaNanos: number;
-    pathDeltaNanos: number;
-    unusual?: boolean;
-  }[];
+  a: ComparedTrace;
+  b?: ComparedTrace;
+  cohort?: { query: string; traces: number };
+  lines: ComparedLine[];
+  truncated: boolean;
 }
 
 // --- Live and operations ------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 // Colours do not depend on the order in which services are given.
 
+import fc from "fast-check";
 import { expect, test } from "vitest";
-import { assignColours, colourOfName } from "./colours";
+import { assignColours, colourOfName, coloursTogether } from "./colours";
 
 test("by share of time, ties by name", () => {
   const services = [
@@ -19,4 +20,20 @@ test("colours by name are within the palette", () => {
     const colour = colourOfName(name);
     expect(Number.isInteger(colour) && colour >= 0 && colour < 20).toBe(true);
   }
+});
+
+test("services seen together do not share a colour while there are enough", () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.string(), { maxLength: 20 }), (names) => {
+      const colour = coloursTogether(names);
+      expect(new Set(names.map(colour)).size).toBe(names.length);
+      const turned = coloursTogether([...names].reverse());
+      expect(names.map(turned)).toEqual(names.map(colour));
+    }),
+  );
+  // Who is alone with the colour of its name keeps it.
+  expect(coloursTogether(["pay"])("pay")).toBe(colourOfName("pay"));
+  expect(coloursTogether([])("other")).toBe(colourOfName("other"));
+  const many = Array.from({ length: 50 }, (_, at) => `service-${at}`);
+  for (const name of many) expect(coloursTogether(many)(name)).toBeLessThan(20);
 });

@@ -10,7 +10,7 @@ export function assignColours(services: readonly { name: string; weight: number 
   return out;
 }
 
-/** Colour of a name where there is no trace to share colours with: lists, maps. Stable, not unique. */
+/** Colour of a name by itself: stable, not unique. */
 export function colourOfName(name: string): number {
   let hash = 2166136261;
   for (let at = 0; at < name.length; at++) {
@@ -18,6 +18,29 @@ export function colourOfName(name: string): number {
     hash = Math.imul(hash, 16777619);
   }
   return ((hash ^ (hash >>> 15)) >>> 0) % SERIES;
+}
+
+/** How far on the next colour is tried: neighbours in the palette look alike less than its ends do. */
+const STEP = 7;
+
+/** Colours of the services that one list or map shows: each has its own while there are as many colours, mostly the one
+ * of its name, whatever order they are given in. */
+export function coloursTogether(names: Iterable<string>): (name: string) => number {
+  const sorted = [...new Set(names)].sort();
+  const taken = new Map<string, number>();
+  const used = new Set<number>();
+  const take = (name: string, colour: number) => {
+    taken.set(name, colour);
+    used.add(colour);
+  };
+  for (const name of sorted) if (!used.has(colourOfName(name))) take(name, colourOfName(name));
+  for (const name of sorted) {
+    if (taken.has(name) || used.size === SERIES) continue;
+    let colour = colourOfName(name);
+    while (used.has(colour)) colour = (colour + STEP) % SERIES;
+    take(name, colour);
+  }
+  return (name) => taken.get(name) ?? colourOfName(name);
 }
 
 /** A CSS class that sets `--colour` to a series colour; styles in an attribute would need a weaker policy. */

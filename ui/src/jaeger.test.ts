@@ -30,6 +30,9 @@ test("searches", () => {
 });
 
 test("traces", () => {
-  expect(fromJaeger(decode("trace/1f", "?uiFind=error&uiEmbed=v0"))?.params).toEqual({ find: "error" });
+  expect(fromJaeger(decode("trace/1f", "?uiFind=error&uiEmbed=v0"))?.params).toEqual({
+    find: "error",
+    embed: "1",
+  });
   expect(fromJaeger(decode("trace/1f", "?span=2"))).toBeUndefined();
 });

@@ -9,8 +9,11 @@ const OURS = ["q", "from", "to"];
 export function fromJaeger(view: View): View | undefined {
   const { page, params } = view;
   if (page === "trace" && (params.uiFind !== undefined || params.uiEmbed !== undefined)) {
-    const { uiFind, uiEmbed: _, ...rest } = params;
-    return { ...view, params: uiFind ? { ...rest, find: uiFind } : rest };
+    const { uiFind, uiEmbed, ...rest } = params;
+    return {
+      ...view,
+      params: { ...rest, ...(uiFind ? { find: uiFind } : {}), ...(uiEmbed ? { embed: "1" } : {}) },
+    };
   }
   if (page !== "search" || OURS.some((key) => params[key])) return undefined;
   const known = ["service", "operation", "tags", "tag", "lookback", "start", "end", "minDuration", "maxDuration"];

@@ -1,7 +1,7 @@
 // Keys: sequences, case, and silence while one types.
 
 import { expect, test } from "vitest";
-import { bindKeys } from "./keys";
+import { type Binding, bindKeys, canChange, changeKeys, keysOf } from "./keys";
 
 function press(key: string, more: KeyboardEventInit = {}, target: EventTarget = document.body) {
   target.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more }));
@@ -24,4 +24,24 @@ test("sequences, case and inputs", () => {
   unbind();
   press("n");
   expect(heard.length).toBe(6);
+});
+
+test("keys can be changed, and changed back", () => {
+  const heard: string[] = [];
+  const binding: Binding = { keys: "g x", label: "x", group: "test", run: () => heard.push("x") };
+  const unbind = bindKeys([binding]);
+  changeKeys(binding, "q");
+  expect(keysOf(binding)).toBe("q");
+  press("q");
+  press("g");
+  press("x");
+  expect(heard).toEqual(["x"]);
+  changeKeys(binding, undefined);
+  press("q");
+  press("g");
+  press("x");
+  expect(heard).toEqual(["x", "x"]);
+  unbind();
+  expect(canChange({ ...binding, keys: "↓" }) || canChange({ ...binding, keys: "Esc" })).toBe(false);
+  expect(canChange(binding) && canChange({ ...binding, keys: "Ctrl+f" })).toBe(true);
 });

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useLayoutEffect } from "preact/hooks";
+import { preference } from "./prefs";
 
 export interface Binding {
   /** `"g s"`, `"/"`, `"Shift+ArrowLeft"`, `"Ctrl+f"`. Letters count case: `"N"` is Shift+n. `Ctrl` also means Cmd. */
@@ -19,6 +20,26 @@ export interface Binding {
 
 /** All bindings in force; later ones win. */
 export const bindings = signal<readonly Binding[]>([]);
+
+/** What a person presses instead, by the keys that a binding names; in this browser only. */
+const own = preference<Record<string, string>>("keys", {});
+
+/** The keys that run a binding here. */
+export function keysOf(binding: Binding): string {
+  const chosen = own.value.value?.[binding.keys];
+  return typeof chosen === "string" && chosen !== "" ? chosen : binding.keys;
+}
+
+/** Whether somebody may choose another key: not for arrows and the like, which belong to what has the focus. */
+export function canChange(binding: Binding): boolean {
+  return /^[!-~]+( [!-~]+)*$/.test(binding.keys) && !/^(Esc|Arrow)/.test(binding.keys);
+}
+
+/** Chooses other keys for a binding; undefined goes back to its own. */
+export function changeKeys(binding: Binding, keys: string | undefined): void {
+  const { [binding.keys]: _, ...others } = own.value.peek() ?? {};
+  own.set(keys === undefined || keys === binding.keys ? others : { ...others, [binding.keys]: keys });
+}
 
 /** Adds bindings; the answer removes them. */
 export function bindKeys(added: readonly Binding[]): () => void {
@@ -69,14 +90,14 @@ export function handle(event: KeyboardEvent): void {
   for (const wanted of sequence ? [sequence, name] : [name]) {
     for (let at = all.length - 1; at >= 0; at--) {
       const binding = all[at];
-      if (!binding || binding.keys !== wanted) continue;
+      if (!binding || keysOf(binding) !== wanted) continue;
       if (inside && !(binding.inInputs ?? name.startsWith("Ctrl+"))) continue;
       event.preventDefault();
       binding.run(event);
       return;
     }
   }
-  if (!inside && all.some((binding) => binding.keys.startsWith(`${name} `))) {
+  if (!inside && all.some((binding) => keysOf(binding).startsWith(`${name} `))) {
     first = name;
     firstAt = Date.now();
   }

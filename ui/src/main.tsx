@@ -5,6 +5,7 @@ import "./tokens.css";
 import "./series.css";
 import "./app.css";
 import "./chart/chart.css";
+import "./compare/compare.css";
 import "./explore/explore.css";
 import "./live/live.css";
 import "./map/map.css";

@@ -35,7 +35,7 @@ const PLAIN: Record<string, PageName> = {
 };
 
 /** Parameters that stay when another page is opened: what one looks at, not how. */
-export const KEPT = ["tenant", "from", "to", "tz"] as const;
+export const KEPT = ["tenant", "from", "to", "tz", "embed"] as const;
 
 /** Reads a path below the base (`trace/1f..`), with what follows `?`. Never throws. */
 export function decode(path: string, search: string): View {

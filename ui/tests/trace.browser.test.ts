@@ -235,7 +235,7 @@ test("hostile text stays text", () =>
     expect(text).toContain("javascript:window.hacked=true");
     await page.click("text=/All 1 M characters/");
     expect(((await page.textContent(".attributes")) ?? "").length).toBeLessThan(260_000);
-    for (const tab of ["flame", "table", "diagnosis", "json", "waterfall"]) await page.click(`#tab-${tab}`);
+    for (const tab of ["flame", "table", "map", "diagnosis", "json", "waterfall"]) await page.click(`#tab-${tab}`);
     await page.keyboard.press("Control+f");
     await page.keyboard.type("<img src=x onerror=window.hacked=true>");
     await page.waitForSelector(".find-state");
@@ -271,7 +271,7 @@ describe("axe finds nothing serious", () => {
         "300",
         "?span=0000000000000005",
         async (page) => {
-          for (const tab of ["waterfall", "flame", "table", "diagnosis", "json"]) {
+          for (const tab of ["waterfall", "flame", "table", "map", "diagnosis", "json"]) {
             await page.click(`#tab-${tab}`);
             await page.waitForTimeout(200);
             expect(await axe(page), tab).toEqual([]);

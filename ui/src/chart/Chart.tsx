@@ -173,7 +173,7 @@ function path(
     }
     const centre = (x(at) + half).toFixed(1);
     const alone = !drawing && (values[at + 1] == null || at + 1 === values.length);
-    out += `${drawing ? "L" : "M"}${centre} ${y(value).toFixed(1)}${alone ? "h1" : ""}`;
+    out += `${drawing ? "L" : "M"}${centre} ${y(value).toFixed(1)}${alone ? "m-1.5 0h3" : ""}`;
     drawing = true;
   });
   return out;

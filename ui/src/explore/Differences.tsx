@@ -1,5 +1,6 @@
 // What the chosen spans have more often, or less often, than those they are compared with.
 
+import { useEffect } from "preact/hooks";
 import { json } from "../api";
 import type { Baseline, Breakdown, Difference } from "../api-types";
 import { clock, count, digits, duration, millisOf, percent, plain } from "../format";
@@ -17,7 +18,15 @@ const BASELINES: [string, string, string][] = [
   ["day", "A day before", "The same time yesterday"],
 ];
 
-export function Differences({ filter, box, errors }: { filter: string; box: Box; errors: boolean }) {
+interface Props {
+  filter: string;
+  box: Box;
+  errors: boolean;
+  /** What was found, or nothing while it is another selection's. */
+  onFound: (data: Breakdown | undefined) => void;
+}
+
+export function Differences({ filter, box, errors, onFound }: Props) {
   const { from, to } = typedRange.value;
   const base = param("base") || "rest";
   const { data, error, loading, reload } = useLoad(
@@ -32,6 +41,7 @@ export function Differences({ filter, box, errors }: { filter: string; box: Box;
     },
     [filter, printBox(box), errors, base, from, to, refreshed.value, tenant.value],
   );
+  useEffect(() => onFound(loading ? undefined : data), [data, loading]);
   return (
     <>
       <section
@@ -113,7 +123,7 @@ function Table({ data, filter }: { data: Breakdown; filter: string }) {
           </tr>
         </thead>
         <tbody>
-          {data.differences.map((difference) => (
+          {ordered(data.differences).map((difference) => (
             <Line
               key={`${difference.scope}.${difference.key}=${JSON.stringify(difference.value)}`}
               difference={difference}
@@ -148,6 +158,11 @@ function Pairs({ data }: { data: Breakdown }) {
 function shown(value: unknown): string {
   if (value === null || value === undefined) return "absent";
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** What the chosen have more often comes first: the rest of a value's own shares falls with it and explains nothing. */
+function ordered(differences: Difference[]): Difference[] {
+  return [...differences.filter((one) => !one.under), ...differences.filter((one) => one.under)];
 }
 
 function Line({ difference, filter }: { difference: Difference; filter: string }) {

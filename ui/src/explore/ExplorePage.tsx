@@ -2,13 +2,14 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { json } from "../api";
-import type { Heatmap } from "../api-types";
+import type { Breakdown, Heatmap } from "../api-types";
 import { count, percent } from "../format";
 import { useLoad } from "../load";
 import { Chips } from "../query/Chips";
 import { QueryBox } from "../query/QueryBox";
 import { add, join, split } from "../search/conditions";
 import { filterOf } from "../search/Overview";
+import { Link } from "../shell/Link";
 import { Failure, Note } from "../shell/Note";
 import { go, param, rangeParams, refreshed, setParams, tenant, typedRange } from "../state";
 import { frozen } from "../time";
@@ -88,6 +89,11 @@ export default function ExplorePage() {
 }
 
 function Chosen({ map, box, filter, errors }: { map: Heatmap; box: Box; filter: string; errors: boolean }) {
+  const [found, setFound] = useState<Breakdown | undefined>();
+  const slowestSpan = found?.representative.reduce<Breakdown["representative"][number] | undefined>(
+    (most, span) => (most && most.durationNanos >= span.durationNanos ? most : span),
+    undefined,
+  );
   const inside = countIn(map, box);
   const narrowed = [...durationConditions(box), ...(errors ? ["status = error"] : [])].reduce(add, filter);
   const times = { from: frozen(box.fromMillis), to: frozen(box.toMillis) };
@@ -111,6 +117,11 @@ function Chosen({ map, box, filter, errors }: { map: Heatmap; box: Box; filter: 
         <button type="button" class="primary" onClick={() => go("search", "", { q: narrowed, ...times })}>
           Show traces
         </button>
+        {slowestSpan && (
+          <Link page="trace" id={slowestSpan.traceId} params={{ span: slowestSpan.spanId }} class="button">
+            Open slowest
+          </Link>
+        )}
         <button
           type="button"
           title="Look at the selection alone"
@@ -129,7 +140,7 @@ function Chosen({ map, box, filter, errors }: { map: Heatmap; box: Box; filter: 
           Clear
         </button>
       </section>
-      <Differences filter={filter} box={box} errors={errors} />
+      <Differences filter={filter} box={box} errors={errors} onFound={setFound} />
     </>
   );
 }

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import type { TailSpan } from "../api-types";
-import { colourOfName, seriesClass } from "../colours";
+import { coloursTogether, seriesClass } from "../colours";
 import { clock, count, duration, millisOf, plain } from "../format";
 import { useKeys } from "../keys";
 import { Chips } from "../query/Chips";
@@ -34,6 +34,7 @@ export default function LivePage() {
     setOn(true);
   };
   const rows = held ?? tail.rows;
+  const colourOf = coloursTogether(rows.map((row) => row.service));
   const first = held?.[0];
   const waiting = first ? tail.rows.indexOf(first) : 0;
   return (
@@ -99,7 +100,7 @@ export default function LivePage() {
                     <td class="tabular">{clock(millisOf(row.startUnixNanos), utc.value, true)}</td>
                     <td>
                       <Link page="trace" id={row.traceId} params={{ span: row.spanId }} class="whole">
-                        <span class={`dot ${seriesClass(colourOfName(row.service))}`} /> {plain(row.service, 60)}{" "}
+                        <span class={`dot ${seriesClass(colourOf(row.service))}`} /> {plain(row.service, 60)}{" "}
                         <strong>{plain(row.name, 120)}</strong>
                         {row.rootService && row.rootService !== row.service && (
                           <span class="muted"> in {plain(row.rootService, 60)}</span>

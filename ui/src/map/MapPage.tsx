@@ -1,9 +1,9 @@
 // Who calls whom: the neighbourhood of a service as a picture, and the same as a table.
 
-import { useEffect, useState } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { json } from "../api";
 import type { MapEdge, ServiceMap } from "../api-types";
-import { colourOfName, seriesClass } from "../colours";
+import { coloursTogether, seriesClass } from "../colours";
 import { count, plain } from "../format";
 import { useLoad } from "../load";
 import { callColumns } from "../services/red";
@@ -11,15 +11,17 @@ import { Link } from "../shell/Link";
 import { Failure, Note } from "../shell/Note";
 import { type Column, SortTable } from "../shell/SortTable";
 import { param, rangeNow, rangeParams, refreshed, setParams, tenant, typedRange } from "../state";
-import type { Placed } from "./layout";
+import type { Places } from "./boxes";
 import { type Part, partOf } from "./neighbours";
-import { Picture } from "./Picture";
+import { MOST_LABELS, Picture, WORDS_WIDTH } from "./Picture";
+import { usePlaces } from "./places";
 import { HOW } from "./words";
 
 export default function MapPage() {
   const { from, to } = typedRange.value;
   const focus = param("service");
   const hops = param("hops") === "2" ? 2 : 1;
+  const across = param("dir") !== "down";
   const asTable = param("view") === "table";
   const { data, error, loading, reload } = useLoad(
     (signal) => json<ServiceMap>("api/v1/map", { params: rangeParams(), signal }),
@@ -73,6 +75,31 @@ export default function MapPage() {
             {count(data.unpaired)} calls seen from one side only
           </span>
         ) : null}
+        {!asTable && (
+          <fieldset class="segments small-segments">
+            <legend class="hidden-text">Direction of calls</legend>
+            <button
+              type="button"
+              class="small"
+              title="Callers on the left"
+              aria-label="From left to right"
+              aria-pressed={across}
+              onClick={() => setParams({ dir: undefined }, "replace")}
+            >
+              →
+            </button>
+            <button
+              type="button"
+              class="small"
+              title="Callers at the top"
+              aria-label="Downwards"
+              aria-pressed={!across}
+              onClick={() => setParams({ dir: "down" }, "replace")}
+            >
+              ↓
+            </button>
+          </fieldset>
+        )}
         <fieldset class="segments small-segments">
           <legend class="hidden-text">Shown as</legend>
           <button type="button" class="small" aria-pressed={!asTable} onClick={() => setParams({ view: undefined })}>
@@ -103,7 +130,7 @@ export default function MapPage() {
           {asTable ? (
             <EdgeTable edges={data.edges.filter((edge) => near(part, edge))} seconds={seconds} />
           ) : (
-            <Laid part={part} focus={focus} seconds={seconds} />
+            <Laid part={part} focus={focus} seconds={seconds} across={across} />
           )}
         </section>
       )}
@@ -115,36 +142,31 @@ function near(part: Part, edge: MapEdge): boolean {
   return part.nodes.some((node) => node.name === edge.client) || part.nodes.some((node) => node.name === edge.server);
 }
 
-/** The picture, once the code that lays it out is there. */
-function Laid({ part, focus, seconds }: { part: Part; focus: string; seconds: number }) {
-  const [placed, setPlaced] = useState<Placed | undefined>();
-  const [failed, setFailed] = useState(false);
-  const shape = JSON.stringify([
+/** The picture, once its boxes have their places. The last one stays until then, so that nothing flickers. */
+function Laid({ part, focus, seconds, across }: { part: Part; focus: string; seconds: number; across: boolean }) {
+  const { places, failed } = usePlaces(
     part.nodes.map((node) => node.name),
-    part.edges.map((edge) => [edge.client, edge.server]),
-  ]);
-  useEffect(() => {
-    let left = false;
-    import("./layout").then(
-      ({ place }) => !left && setPlaced(place(part.nodes, part.edges, true)),
-      () => setFailed(true),
-    );
-    return () => {
-      left = true;
-    };
-  }, [shape]);
+    part.edges.map((edge) => [edge.client, edge.server] as const),
+    across,
+    part.edges.length <= MOST_LABELS ? WORDS_WIDTH : 0,
+  );
+  const last = useRef<{ places: Places; part: Part } | undefined>(undefined);
+  if (places) last.current = { places, part };
   if (failed) return <EdgeTable edges={part.edges} seconds={seconds} />;
-  return placed ? (
-    <Picture placed={placed} part={part} focus={focus} seconds={seconds} />
+  return last.current ? (
+    <Picture places={last.current.places} part={last.current.part} focus={focus} seconds={seconds} />
   ) : (
-    <div class="empty">Laying out…</div>
+    <div class="empty" role="status">
+      Laying out…
+    </div>
   );
 }
 
 function EdgeTable({ edges, seconds }: { edges: MapEdge[]; seconds: number }) {
+  const colourOf = coloursTogether(edges.flatMap((edge) => [edge.client, edge.server]));
   const service = (name: string) => (
     <Link page="service" id={name} class="whole">
-      <span class={`dot ${seriesClass(colourOfName(name))}`} /> {plain(name, 80)}
+      <span class={`dot ${seriesClass(colourOf(name))}`} /> {plain(name, 80)}
     </Link>
   );
   const columns: Column<MapEdge>[] = [

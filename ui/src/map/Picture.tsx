@@ -2,36 +2,35 @@
 
 import { useState } from "preact/hooks";
 import type { MapEdge, MapNode } from "../api-types";
-import { colourOfName, seriesClass } from "../colours";
+import { coloursTogether, seriesClass } from "../colours";
 import { duration, percent, plain, rate } from "../format";
 import { follow, href } from "../state";
-import type { Placed } from "./layout";
+import { curve, fitting, NODE_HEIGHT, NODE_WIDTH, type Places, type Point, weight, widthOf } from "./boxes";
 import type { Part } from "./neighbours";
 import { edgeText } from "./words";
 
-const WIDTH = 168;
-const HEIGHT = 46;
 /** With more lines than this, words stand only on the one that is pointed at. */
-const MOST_LABELS = 24;
+export const MOST_LABELS = 24;
+export const WORDS_WIDTH = 96;
 
 interface Props {
-  placed: Placed;
+  places: Places;
   part: Part;
   focus: string;
   seconds: number;
 }
 
-export function Picture({ placed, part, focus, seconds }: Props) {
+export function Picture({ places, part, focus, seconds }: Props) {
   const [over, setOver] = useState<string>("");
   const most = Math.max(1, ...part.edges.map((edge) => edge.calls));
-  const fresh = new Map(part.nodes.map((node) => [node.name, node]));
-  const calls = new Map(part.edges.map((edge) => [key(edge), edge]));
+  const colourOf = coloursTogether(part.nodes.map((node) => node.name));
   return (
     <div class="map-picture">
       <svg
-        width={placed.width}
-        height={placed.height}
-        viewBox={`0 0 ${placed.width} ${placed.height}`}
+        width={places.width}
+        height={places.height}
+        style={fitting(places.width)}
+        viewBox={`0 0 ${places.width} ${places.height}`}
         aria-label="Service map"
         role="group"
       >
@@ -52,10 +51,11 @@ export function Picture({ placed, part, focus, seconds }: Props) {
             </marker>
           ))}
         </defs>
-        {placed.edges.map(({ edge: known, points }) => {
-          const edge = calls.get(key(known)) ?? known;
+        {part.edges.map((edge, at) => {
+          const points = places.edges[at] ?? [];
+          if (points.length === 0) return null;
           const bad = edge.errors / Math.max(1, edge.calls) >= 0.01;
-          const middle = points[Math.floor(points.length / 2)] ?? { x: 0, y: 0 };
+          const middle = places.words[at] ?? { x: 0, y: 0 };
           const shown =
             part.edges.length <= MOST_LABELS || over === key(edge) || over === edge.client || over === edge.server;
           const faint = over !== "" && over !== key(edge) && over !== edge.client && over !== edge.server;
@@ -73,25 +73,12 @@ export function Picture({ placed, part, focus, seconds }: Props) {
                 d={curve(points)}
                 marker-end={`url(#arrow-${bad ? "bad" : "plain"})`}
               />
-              {shown && (
-                <text x={middle.x} y={middle.y - 5} class="edge-label">
-                  {rate(edge.calls / seconds)}
-                  {edge.errors > 0 ? (
-                    <tspan class={bad ? "bad" : ""}>
-                      {" "}
-                      · {percent(edge.errors / edge.calls)}
-                      {bad ? " !" : ""}
-                    </tspan>
-                  ) : (
-                    ` · ${duration(edge.p50Nanos)}`
-                  )}
-                </text>
-              )}
+              {shown && <EdgeWords edge={edge} bad={bad} at={middle} seconds={seconds} />}
             </g>
           );
         })}
-        {placed.nodes.map(({ node: known, x, y }) => {
-          const node = fresh.get(known.name) ?? known;
+        {part.nodes.map((node, at) => {
+          const { x, y } = places.nodes[at] ?? { x: 0, y: 0 };
           return (
             <Node
               key={node.name}
@@ -100,6 +87,7 @@ export function Picture({ placed, part, focus, seconds }: Props) {
               y={y}
               focused={node.name === focus}
               seconds={seconds}
+              colour={colourOf(node.name)}
               onOver={setOver}
             />
           );
@@ -113,29 +101,26 @@ export function Picture({ placed, part, focus, seconds }: Props) {
   );
 }
 
+/** How much and how well, on a ground of its own, so that no line goes through the words. */
+function EdgeWords({ edge, bad, at, seconds }: { edge: MapEdge; bad: boolean; at: Point; seconds: number }) {
+  const often = rate(edge.calls / seconds);
+  const well = edge.errors > 0 ? `${percent(edge.errors / edge.calls)}${bad ? " !" : ""}` : duration(edge.p50Nanos);
+  const width = widthOf(`${often} · ${well}`);
+  return (
+    <>
+      <rect class="edge-ground" x={at.x - width / 2} y={at.y - 8} width={width} height={16} />
+      <text x={at.x} y={at.y + 4} class="edge-label">
+        {often} · <tspan class={bad ? "bad" : ""}>{well}</tspan>
+      </text>
+    </>
+  );
+}
+
 const key = (edge: MapEdge) => `${edge.client}\u0000${edge.server}\u0000${edge.connection}`;
 
 function patternOf(edge: MapEdge): string {
   if (edge.connection.startsWith("messaging")) return "dotted";
   return edge.connection === "" || edge.connection === "http" ? "solid" : "dashed";
-}
-
-function weight(calls: number, most: number): number {
-  return Math.max(1, Math.ceil((Math.log1p(calls) / Math.log1p(most)) * 4));
-}
-
-function curve(points: { x: number; y: number }[]): string {
-  const [first, ...rest] = points;
-  if (!first) return "";
-  let out = `M${first.x.toFixed(1)} ${first.y.toFixed(1)}`;
-  rest.forEach((point, at) => {
-    const next = rest[at + 1];
-    // Corners are rounded by aiming at the middle between one and the next.
-    if (next)
-      out += `Q${point.x.toFixed(1)} ${point.y.toFixed(1)} ${((point.x + next.x) / 2).toFixed(1)} ${((point.y + next.y) / 2).toFixed(1)}`;
-    else out += `L${point.x.toFixed(1)} ${point.y.toFixed(1)}`;
-  });
-  return out;
 }
 
 const KINDS: Record<string, string> = { database: "database", messaging: "queue", virtual: "not traced" };
@@ -146,6 +131,7 @@ function Node({
   y,
   focused,
   seconds,
+  colour,
   onOver,
 }: {
   node: MapNode;
@@ -153,6 +139,7 @@ function Node({
   y: number;
   focused: boolean;
   seconds: number;
+  colour: number;
   onOver: (name: string) => void;
 }) {
   const share = node.errors / Math.max(1, node.requests);
@@ -165,7 +152,7 @@ function Node({
   return (
     <a
       href={address}
-      class={`node ${node.kind} ${focused ? "focused" : ""} ${seriesClass(colourOfName(node.name))}`}
+      class={`node ${node.kind} ${focused ? "focused" : ""} ${seriesClass(colour)}`}
       onClick={(event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
         event.preventDefault();
@@ -176,17 +163,19 @@ function Node({
     >
       <rect
         class="box"
-        x={x - WIDTH / 2}
-        y={y - HEIGHT / 2}
-        width={WIDTH}
-        height={HEIGHT}
+        x={x - NODE_WIDTH / 2}
+        y={y - NODE_HEIGHT / 2}
+        width={NODE_WIDTH}
+        height={NODE_HEIGHT}
         rx={node.kind === "database" ? 14 : 5}
       />
-      <rect class="stripe" x={x - WIDTH / 2 + 11} y={y - 13} width={8} height={8} rx={2} />
-      <text class="name" x={x - WIDTH / 2 + 25} y={y - 5}>
-        {plain(node.name, 19)}
-      </text>
-      <text class="facts" x={x - WIDTH / 2 + 12} y={y + 13}>
+      <rect class="stripe" x={x - NODE_WIDTH / 2 + 11} y={y - 13} width={8} height={8} rx={2} />
+      <svg x={x - NODE_WIDTH / 2 + 25} y={y - 21} width={NODE_WIDTH - 33} height={22} aria-hidden="true">
+        <text class="name" x={0} y={16}>
+          {plain(node.name, 22)}
+        </text>
+      </svg>
+      <text class="facts" x={x - NODE_WIDTH / 2 + 12} y={y + 13}>
         {traffic}
         {errors !== "" && <tspan class={bad ? "bad" : ""}> · {errors}</tspan>}
       </text>

@@ -4,7 +4,8 @@ import { useState } from "preact/hooks";
 import { json } from "../api";
 import type { TagValues } from "../api-types";
 import { parseDuration, plain } from "../format";
-import { add, has, quote, remove, replaceWhere, split } from "../search/conditions";
+import { pinned } from "../pins";
+import { add, has, literal, quote, remove, replaceWhere, split } from "../search/conditions";
 import { Glyph } from "../shell/Glyph";
 import { Popover } from "../shell/Popover";
 import { rangeParams } from "../state";
@@ -59,6 +60,7 @@ export function Chips({ query, onChange }: { query: string; onChange: (query: st
           </button>
         ))}
       </fieldset>
+      <Pinned query={query} onChange={onChange} />
       <LeastDuration key={least ?? ""} known={least} query={query} onChange={onChange} />
       {others
         .filter((text) => !LEAST.test(text))
@@ -119,33 +121,77 @@ function LeastDuration({
 }
 
 function ServiceChoice({ query, onChange }: { query: string; onChange: (query: string) => void }) {
-  const [names, setNames] = useState<string[] | undefined>();
+  return (
+    <ValueChoice
+      field="resource.service.name"
+      label="Service"
+      title="Filter to a service"
+      inputLabel="Name of a service"
+      onChoose={(value) => onChange(replaceWhere(query, SERVICE, `resource.service.name = ${quote(value.value)}`))}
+    />
+  );
+}
+
+/** Attributes that were pinned in a span's panel, each with its values. */
+function Pinned({ query, onChange }: { query: string; onChange: (query: string) => void }) {
+  const pins = pinned.value.value;
+  if (!Array.isArray(pins)) return null;
+  return (
+    <>
+      {pins.map((name) => (
+        <ValueChoice
+          key={name}
+          field={name}
+          label={plain(name.replace(/^(span|resource)\./, ""), 40)}
+          title={`Filter to a value of ${plain(name, 80)}`}
+          inputLabel={`Value of ${plain(name, 80)}`}
+          onChoose={(value) => onChange(add(query, `${name} = ${literal(value.value, value.type)}`))}
+        />
+      ))}
+    </>
+  );
+}
+
+interface Value {
+  type: string;
+  value: string;
+}
+
+function ValueChoice(props: {
+  field: string;
+  label: string;
+  title: string;
+  inputLabel: string;
+  onChoose: (value: Value) => void;
+}) {
+  const { field, label, title, inputLabel, onChoose } = props;
+  const [values, setValues] = useState<Value[] | undefined>();
   const [typed, setTyped] = useState("");
   const [failed, setFailed] = useState(false);
   const learn = () => {
     setFailed(false);
-    json<TagValues>("api/v2/search/tag/resource.service.name/values", { params: rangeParams() }).then(
-      (found) => setNames(found.tagValues.map((value) => value.value).sort()),
+    json<TagValues>(`api/v2/search/tag/${encodeURIComponent(field)}/values`, { params: rangeParams() }).then(
+      (found) => setValues([...found.tagValues].sort((a, b) => (a.value < b.value ? -1 : 1))),
       () => setFailed(true),
     );
   };
-  const matching = (names ?? []).filter((name) => name.toLowerCase().includes(typed.toLowerCase()));
+  const matching = (values ?? []).filter(({ value }) => value.toLowerCase().includes(typed.toLowerCase()));
   return (
     <Popover
       left
-      title="Filter to a service"
+      title={title}
       class="small"
       onToggle={(open) => open && learn()}
       label={
         <>
           <Glyph name="plus" />
-          Service
+          {label}
         </>
       }
     >
       {(close) => {
-        const choose = (name: string) => {
-          onChange(replaceWhere(query, SERVICE, `resource.service.name = ${quote(name)}`));
+        const choose = (value: Value) => {
+          onChoose(value);
           close();
         };
         return (
@@ -153,25 +199,31 @@ function ServiceChoice({ query, onChange }: { query: string; onChange: (query: s
             <form
               onSubmit={(event) => {
                 event.preventDefault();
-                const first = matching[0] ?? typed.trim();
-                if (first) choose(first);
+                const first = matching[0] ?? { type: "string", value: typed.trim() };
+                if (first.value) choose(first);
               }}
             >
               <input
                 type="text"
                 autofocus
-                aria-label="Name of a service"
-                placeholder="name"
+                aria-label={inputLabel}
+                placeholder={field === "resource.service.name" ? "name" : "value"}
                 value={typed}
                 onInput={(event) => setTyped(event.currentTarget.value)}
               />
             </form>
-            {failed && <p class="muted">Names cannot be had now; type one.</p>}
-            {!failed && names === undefined && <p class="muted">Asking…</p>}
-            {names?.length === 0 && <p class="muted">No service sent spans in this time.</p>}
-            {matching.slice(0, 100).map((name) => (
-              <button key={name} type="button" onClick={() => choose(name)}>
-                {plain(name, 80)}
+            {failed && <p class="muted">Values cannot be had now; type one.</p>}
+            {!failed && values === undefined && <p class="muted">Asking…</p>}
+            {values?.length === 0 && (
+              <p class="muted">
+                {field === "resource.service.name"
+                  ? "No service sent spans in this time."
+                  : "No span has it in this time."}
+              </p>
+            )}
+            {matching.slice(0, 100).map((value) => (
+              <button key={`${value.type} ${value.value}`} type="button" onClick={() => choose(value)}>
+                {plain(value.value, 80)}
               </button>
             ))}
           </div>

@@ -8,6 +8,7 @@ import { Glyph } from "../shell/Glyph";
 import { Popover } from "../shell/Popover";
 import { rangeParams, setParams } from "../state";
 import { field } from "./conditions";
+import { notesOn } from "./notes";
 
 /** Names offered at once; typing finds the others. */
 const OFFERED = 60;
@@ -62,6 +63,15 @@ export function ColumnChoice({ columns }: { columns: string[] }) {
               onInput={(event) => setTyped(event.currentTarget.value)}
             />
           </form>
+          <button
+            type="button"
+            title="What the diagnosis finds; asked for the traces that are on the screen"
+            aria-pressed={notesOn.value.value}
+            onClick={() => notesOn.set(!notesOn.value.peek())}
+          >
+            {notesOn.value.value ? <Glyph name="check" /> : <span class="glyph-space" />}
+            <span class="clip">Notes</span>
+          </button>
           {[...columns, ...matching.filter((name) => !columns.includes(name)).slice(0, OFFERED)].map((name) => (
             <button key={name} type="button" aria-pressed={columns.includes(name)} onClick={() => change(name)}>
               {columns.includes(name) ? <Glyph name="check" /> : <span class="glyph-space" />}

@@ -2,13 +2,14 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { colourOfName, seriesClass } from "../colours";
+import { coloursTogether, seriesClass } from "../colours";
 import { clock, count, day, duration, plain } from "../format";
 import { useKeys } from "../keys";
 import { Glyph } from "../shell/Glyph";
 import { Link } from "../shell/Link";
 import { follow, href, param, setParams, utc } from "../state";
 import { ColumnChoice } from "./ColumnChoice";
+import { MOST_SPANS, Notes, notesOn, type TraceNote } from "./notes";
 import { answerName, type Row, rowOf, SORTS, type Sort, sorted, steady } from "./rows";
 import type { Run } from "./run";
 
@@ -26,7 +27,27 @@ export function Results({ run, columns, summary }: { run: Run; columns: string[]
   const waiting = fresh.length - rows.length;
   const running = run.state === "running";
   const longest = Math.max(1, ...rows.map((row) => row.durationNanos));
+  const colourOf = useMemo(
+    () => coloursTogether(fresh.flatMap((row) => [row.rootService, ...row.services.map((service) => service.name)])),
+    [fresh],
+  );
   const filtered = !/^\s*(\{\s*\})?\s*$/.test(param("q"));
+  const hasNotes = notesOn.value.value;
+  const notes = useMemo(() => new Notes(), [run.startedMillis]);
+  useEffect(() => () => notes.stop(), [notes]);
+  // After the search, which they must not slow down; for rows in sight only.
+  useEffect(() => {
+    if (running || !hasNotes || !body.current) return;
+    const watch = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const id = (target as HTMLElement).dataset.trace;
+        if (id && isIntersecting) notes.show(id);
+        else if (id) notes.hide(id);
+      }
+    });
+    for (const row of body.current.rows) if (row.dataset.trace) watch.observe(row);
+    return () => watch.disconnect();
+  }, [running, hasNotes, notes, rows, most]);
   const days = new Set(rows.map((row) => day(row.startMillis, utc.value))).size > 1;
 
   useEffect(() => setHeld(undefined), [sort]);
@@ -81,7 +102,7 @@ export function Results({ run, columns, summary }: { run: Run; columns: string[]
         <span class="grow" />
         {waiting > 0 && (
           <button type="button" class="small primary" onClick={() => setHeld(undefined)}>
-            {count(waiting)} more
+            {count(waiting)} {sort === "newest" ? "newer" : "more"}
           </button>
         )}
         <ColumnChoice columns={columns} />
@@ -91,6 +112,8 @@ export function Results({ run, columns, summary }: { run: Run; columns: string[]
           class="grid"
           onPointerEnter={() => running && setHeld((old) => old ?? rows)}
           onPointerLeave={() => setHeld(undefined)}
+          onFocusIn={() => running && setHeld((old) => old ?? rows)}
+          onFocusOut={() => setHeld(undefined)}
         >
           <thead>
             <tr>
@@ -109,6 +132,11 @@ export function Results({ run, columns, summary }: { run: Run; columns: string[]
               <th class="services" scope="col">
                 Services
               </th>
+              {hasNotes && (
+                <th class="notes" scope="col" title="What the diagnosis finds in the traces that are on the screen">
+                  Notes
+                </th>
+              )}
               {columns.map((column) => (
                 <th key={column} class="extra" scope="col" title={column}>
                   {answerName(column)}
@@ -118,7 +146,11 @@ export function Results({ run, columns, summary }: { run: Run; columns: string[]
           </thead>
           <tbody ref={body}>
             {rows.slice(0, most).map((row, at) => (
-              <tr key={row.id} class={at === chosen ? "chosen" : ""}>
+              <tr
+                key={row.id}
+                class={at === chosen ? "chosen" : ""}
+                data-trace={row.spans <= MOST_SPANS ? row.id : undefined}
+              >
                 <td class="tabular">
                   {days && <span class="muted">{day(row.startMillis, utc.value).slice(5)} </span>}
                   {clock(row.startMillis, utc.value)}
@@ -129,8 +161,8 @@ export function Results({ run, columns, summary }: { run: Run; columns: string[]
                       <em class="muted">root span not seen</em>
                     ) : (
                       <>
-                        <span class={`dot ${seriesClass(colourOfName(row.rootService))}`} />{" "}
-                        {plain(row.rootService, 80)} <strong>{plain(row.rootName, 120)}</strong>
+                        <span class={`dot ${seriesClass(colourOf(row.rootService))}`} /> {plain(row.rootService, 80)}{" "}
+                        <strong>{plain(row.rootName, 120)}</strong>
                       </>
                     )}
                   </Link>
@@ -151,8 +183,13 @@ export function Results({ run, columns, summary }: { run: Run; columns: string[]
                 </td>
                 {filtered && <td class="num">{count(row.matched)}</td>}
                 <td>
-                  <Services row={row} />
+                  <Services row={row} colourOf={colourOf} />
                 </td>
+                {hasNotes && (
+                  <td class="noted">
+                    <Noted notes={notes.known.value.get(row.id)} />
+                  </td>
+                )}
                 {columns.map((column) => {
                   const value = row.values[answerName(column)];
                   return (
@@ -177,6 +214,20 @@ export function Results({ run, columns, summary }: { run: Run; columns: string[]
   );
 }
 
+function Noted({ notes }: { notes: TraceNote[] | undefined }) {
+  if (notes === undefined) return null;
+  if (notes.length === 0) return <span class="muted">–</span>;
+  return (
+    <span title={notes.map((note) => plain(note.text, 300)).join("\n")}>
+      {notes.map((note) => (
+        <span key={note.word} class="tag">
+          {plain(note.word, 24)}
+        </span>
+      ))}
+    </span>
+  );
+}
+
 function Bar({ share }: { share: number }) {
   return (
     <svg class="share-bar" width="100%" height="6" aria-hidden="true" preserveAspectRatio="none" viewBox="0 0 100 6">
@@ -188,13 +239,13 @@ function Bar({ share }: { share: number }) {
 
 const SERVICES_SHOWN = 4;
 
-function Services({ row }: { row: Row }) {
+function Services({ row, colourOf }: { row: Row; colourOf: (name: string) => number }) {
   const more = row.services.length - SERVICES_SHOWN;
   return (
     <span title={row.services.map((service) => `${plain(service.name, 60)}: ${service.spans}`).join("\n")}>
       {row.services.slice(0, SERVICES_SHOWN).map((service) => (
         <span class="service" key={service.name}>
-          <span class={`dot ${seriesClass(colourOfName(service.name))}`} /> {plain(service.name, 40)}
+          <span class={`dot ${seriesClass(colourOf(service.name))}`} /> {plain(service.name, 40)}
           {service.errors > 0 && <span class="error-text">!</span>}
         </span>
       ))}

@@ -9,6 +9,7 @@ import { serverStatus } from "../shell/server";
 import { param, rangeNow, rangeParams, refreshed, setParams, tenant, typedRange } from "../state";
 import { split } from "./conditions";
 import { Empty } from "./Empty";
+import { remember } from "./last";
 import { isEmptyStore, Onboarding } from "./Onboarding";
 import { Overview } from "./Overview";
 import { Progress, Summary } from "./Progress";
@@ -42,6 +43,8 @@ export default function SearchPage() {
   const abort = useRef<AbortController | undefined>(undefined);
 
   useEffect(() => setDraft(q), [q]);
+  const sort = param("sort");
+  useEffect(() => remember({ q, cols: columns.join(","), sort }), [q, columns.join(","), sort]);
   useEffect(() => {
     const mine = new AbortController();
     abort.current = mine;

@@ -3,7 +3,7 @@
 import { json } from "../api";
 import type { Dependency, Operations, Services } from "../api-types";
 import { Chart } from "../chart/Chart";
-import { colourOfName, seriesClass } from "../colours";
+import { coloursTogether, seriesClass } from "../colours";
 import { count, duration, millisOf, percent, plain, rate } from "../format";
 import { useLoad } from "../load";
 import { quote } from "../search/conditions";
@@ -28,6 +28,8 @@ export default function ServicePage({ id }: { id: string }) {
     (signal) => json<Operations>("api/v1/operations", { params: { service: id, ...rangeParams(), x: 40 }, signal }),
     on,
   );
+  const around = [...(data?.dependencies ?? []), ...(data?.callers ?? [])];
+  const colourOf = coloursTogether([id, ...around.map((call) => call.service)]);
   const service = traffic.data?.services.find(({ name }) => name === id);
   return (
     <div class="page stack">
@@ -37,7 +39,7 @@ export default function ServicePage({ id }: { id: string }) {
         </Link>
         <span class="muted">/</span>
         <h1>
-          <span class={`dot ${seriesClass(colourOfName(id))}`} /> {plain(id, 120)}
+          <span class={`dot ${seriesClass(colourOf(id))}`} /> {plain(id, 120)}
         </h1>
         {service?.versions && <span class="muted">{plain(service.versions.join(", "), 120)}</span>}
         <span class="grow" />
@@ -78,8 +80,8 @@ export default function ServicePage({ id }: { id: string }) {
         </section>
       )}
       <div class="below">
-        <Dependencies title="Calls" rows={data?.dependencies} param="calls" />
-        <Dependencies title="Called by" rows={data?.callers} param="callers" />
+        <Dependencies title="Calls" rows={data?.dependencies} param="calls" colourOf={colourOf} />
+        <Dependencies title="Called by" rows={data?.callers} param="callers" colourOf={colourOf} />
       </div>
     </div>
   );
@@ -160,7 +162,17 @@ function operationColumns(service: string): Column<Row>[] {
   ];
 }
 
-function Dependencies({ title, rows, param }: { title: string; rows: Dependency[] | undefined; param: string }) {
+function Dependencies({
+  title,
+  rows,
+  param,
+  colourOf,
+}: {
+  title: string;
+  rows: Dependency[] | undefined;
+  param: string;
+  colourOf: (name: string) => number;
+}) {
   if (!rows || rows.length === 0) return null;
   const range = rangeNow();
   const seconds = (range.endMillis - range.startMillis) / 1000;
@@ -171,7 +183,7 @@ function Dependencies({ title, rows, param }: { title: string; rows: Dependency[
       by: (row) => row.service,
       cell: (row) => (
         <Link page="service" id={row.service} class="whole">
-          <span class={`dot ${seriesClass(colourOfName(row.service))}`} /> <strong>{plain(row.service, 60)}</strong>{" "}
+          <span class={`dot ${seriesClass(colourOf(row.service))}`} /> <strong>{plain(row.service, 60)}</strong>{" "}
           <span class="muted">{row.connection}</span>
         </Link>
       ),
@@ -183,7 +195,7 @@ function Dependencies({ title, rows, param }: { title: string; rows: Dependency[
       class: "share-column",
       number: true,
       by: (row) => row.shareOfTime,
-      cell: (row) => (row.shareOfTime === undefined ? "–" : percent(row.shareOfTime)),
+      cell: (row) => (row.shareOfTime === undefined ? "–" : percent(Math.min(1, row.shareOfTime))),
     },
     ...callColumns<Dependency>(seconds),
   ];

@@ -2,7 +2,7 @@
 
 import { json } from "../api";
 import type { Services } from "../api-types";
-import { colourOfName, seriesClass } from "../colours";
+import { coloursTogether, seriesClass } from "../colours";
 import { count, plain } from "../format";
 import { useLoad } from "../load";
 import { quote } from "../search/conditions";
@@ -14,7 +14,7 @@ import { redColumns } from "./red";
 
 type Row = Services["services"][number];
 
-const columns: Column<Row>[] = [
+const columns = (colourOf: (name: string) => number): Column<Row>[] => [
   {
     key: "name",
     head: "Service",
@@ -24,7 +24,7 @@ const columns: Column<Row>[] = [
         <em class="muted">without a name</em>
       ) : (
         <Link page="service" id={row.name} class="whole" title={plain(row.name)}>
-          <span class={`dot ${seriesClass(colourOfName(row.name))}`} /> <strong>{plain(row.name, 80)}</strong>{" "}
+          <span class={`dot ${seriesClass(colourOf(row.name))}`} /> <strong>{plain(row.name, 80)}</strong>{" "}
           <span class="muted">
             {row.namespace && `${plain(row.namespace, 40)} `}
             {row.versions && plain(row.versions.slice(0, 3).join(", "), 60)}
@@ -71,6 +71,7 @@ export default function ServicesPage() {
     (signal) => json<Services>("api/v1/services", { params: { ...rangeParams(), x: 40 }, signal }),
     [from, to, refreshed.value, tenant.value],
   );
+  const colourOf = coloursTogether((data?.services ?? []).map((row) => row.name));
   const rows = (data?.services ?? []).filter((row) => row.name.toLowerCase().includes(find.toLowerCase()));
   return (
     <div class="page stack">
@@ -95,7 +96,13 @@ export default function ServicesPage() {
       )}
       {rows.length > 0 && (
         <section class={`panel red ${loading ? "stale" : ""}`} aria-label="Services">
-          <SortTable rows={rows} columns={columns} rowKey={(row) => row.name} initial="-rate" label="Services" />
+          <SortTable
+            rows={rows}
+            columns={columns(colourOf)}
+            rowKey={(row) => row.name}
+            initial="-rate"
+            label="Services"
+          />
         </section>
       )}
     </div>

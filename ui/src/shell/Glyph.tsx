@@ -29,6 +29,7 @@ const PATHS: Record<string, string> = {
   file: "M4 1.5h5l3 3v10H4zM9 1.5v3h3",
   columns: "M2 3h12v10H2zM6.5 3v10M10.5 3v10",
   tenant: "M2.5 13.5v-10h6v10M8.5 6.5h5v7M1.5 13.5h13M5 6.5h1M5 9.5h1",
+  pin: "M5.5 2h5M6.5 2v4.5L4.5 9h7L9.5 6.5V2M8 9v5",
   flow: "M2 5h4v3H2zM10 2.5h4v3h-4zM10 10.5h4v3h-4zM6 6.5c2 0 2-2.5 4-2.5M6 6.5c2 0 2 5.5 4 5.5",
 };
 

@@ -40,6 +40,12 @@ const ADVICE: Record<string, string> = {
   offline: "The page asks again by itself.",
 };
 
+/** As a sentence begins and ends. */
+function sentence(text: string): string {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+}
+
 /** A failed request in words: what kind, what the server said, what helps. */
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
   const trouble = error instanceof ApiError ? error.trouble : "";
@@ -55,7 +61,7 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
       }
     >
       {HEADS[trouble] ?? ""}
-      {message(error)} {ADVICE[trouble] ?? ""}
+      {sentence(message(error))} {ADVICE[trouble] ?? ""}
     </Note>
   );
 }

@@ -18,7 +18,8 @@ export function Shell() {
   }, [tenant.value]);
   useEffect(() => {
     const named = PAGES.find(([name]) => name === page)?.[1];
-    document.title = page === "service" ? `${id} · Spanlake` : named ? `${named} · Spanlake` : "Spanlake";
+    const title = page === "service" ? id : page === "compare" ? "Compare traces" : named;
+    document.title = title ? `${title} · Spanlake` : "Spanlake";
   }, [page, id]);
   useKeys(() => [
     ...PAGES.map(([target, name, key]) => ({
@@ -66,7 +67,8 @@ export function Shell() {
       <a class="skip" href="#main">
         Skip to the page
       </a>
-      <Bar />
+      {/* In a frame of another page, which has a bar of its own. */}
+      {view.value.params.embed !== "1" && <Bar />}
       <main id="main" tabIndex={-1}>
         <Boundary place={`${page}/${id}`}>
           <Page key={page === "trace" || page === "service" ? `${page}/${id}` : page} id={id} />

@@ -1,6 +1,7 @@
 // Which component shows which page.
 
 import type { ComponentType } from "preact";
+import ComparePage from "../compare/ComparePage";
 import ExplorePage from "../explore/ExplorePage";
 import LivePage from "../live/LivePage";
 import MapPage from "../map/MapPage";
@@ -14,6 +15,7 @@ import type { PageName } from "../url";
 
 export const PAGE_VIEWS: Partial<Record<PageName, ComponentType<{ id: string }>>> = {
   search: SearchPage,
+  compare: ComparePage,
   explore: ExplorePage,
   services: ServicesPage,
   service: ServicePage,

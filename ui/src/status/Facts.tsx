@@ -7,7 +7,7 @@ export function Fact({ name, value, more, bad }: { name: string; value: string; 
     <div class={`panel fact ${bad ? "bad" : ""}`}>
       <h2>{name}</h2>
       <p class="fact-value tabular">{value}</p>
-      <p class="muted clip" title={more}>
+      <p class="muted clip-2" title={more}>
         {more}
       </p>
       {bad && (

@@ -72,7 +72,7 @@ function Overall({ data }: { data: Status }) {
         <Fact
           name="Stored"
           value={bytes(sum((level) => level.bytes))}
-          more={`${count(sum((level) => level.spans))} spans in ${count(sum((level) => level.blocks))} blocks`}
+          more={`${count(sum((level) => level.spans))} spans in ${count(sum((level) => level.blocks))} block${sum((level) => level.blocks) === 1 ? "" : "s"}`}
           bad={blocks.quarantined.length > 0 ? `${count(blocks.quarantined.length)} damaged` : undefined}
         />
       )}

@@ -3,6 +3,9 @@ import { type ComponentChildren, Fragment } from "preact";
 import { useState } from "preact/hooks";
 import type { Attribute } from "../api-types";
 import { count } from "../format";
+import { isPinned, pinned, togglePin } from "../pins";
+import { field } from "../search/conditions";
+import { withColumn } from "../search/last";
 import { Glyph } from "../shell/Glyph";
 import { Link, Outside } from "../shell/Link";
 import { copy } from "./clipboard";
@@ -30,8 +33,11 @@ interface Props {
 export function Attributes({ store, scope, attributes, dropped }: Props) {
   const [wanted, setWanted] = useState("");
   const lower = wanted.toLowerCase();
+  const pins = pinned.value.value;
+  const isPin = (one: Attribute): boolean => isPinned(pins, scope, one.key);
   const shown = [...attributes]
-    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    // Pinned ones first, the others by name.
+    .sort((a, b) => Number(isPin(b)) - Number(isPin(a)) || (a.key < b.key ? -1 : 1))
     .filter((one) => !lower || `${one.key}=${attributeText(one)}`.toLowerCase().includes(lower));
   return (
     <>
@@ -48,7 +54,7 @@ export function Attributes({ store, scope, attributes, dropped }: Props) {
       {shown.length === 0 && <p class="muted pad">{attributes.length === 0 ? "None" : "Nothing matches"}</p>}
       <dl class="attributes">
         {shown.map((attribute) => (
-          <Entry key={attribute.key} store={store} scope={scope} attribute={attribute} />
+          <Entry key={attribute.key} store={store} scope={scope} attribute={attribute} isPinned={isPin(attribute)} />
         ))}
       </dl>
       {dropped ? <p class="muted pad">The SDK dropped {count(dropped)} more</p> : null}
@@ -56,17 +62,21 @@ export function Attributes({ store, scope, attributes, dropped }: Props) {
   );
 }
 
-function Entry({ store, scope, attribute }: { store: TraceStore; scope: Scope; attribute: Attribute }) {
+function Entry(props: { store: TraceStore; scope: Scope; attribute: Attribute; isPinned: boolean }) {
+  const { store, scope, attribute } = props;
   const key = visibleLine(attribute.key);
   const text = attributeText(attribute);
   // Statements and stacks want the whole width.
   const isLong = text.length > WIDE || text.includes("\n");
   return (
     <div class={`attribute ${isLong ? "long" : ""}`}>
-      <dt title={`${key} (${attribute.type})`}>{breakable(key)}</dt>
+      <dt title={`${key} (${attribute.type})`}>
+        {props.isPinned && <Glyph name="pin" />}
+        {breakable(key)}
+      </dt>
       <dd>
         <Value attribute={attribute} />
-        <Actions store={store} scope={scope} attribute={attribute} name={key} />
+        <Actions store={store} scope={scope} attribute={attribute} name={key} isPinned={props.isPinned} />
       </dd>
     </div>
   );
@@ -107,10 +117,13 @@ export function Value({ attribute }: { attribute: Attribute }) {
   );
 }
 
-function Actions(props: { store: TraceStore; scope: Scope; attribute: Attribute; name: string }) {
+function Actions(props: { store: TraceStore; scope: Scope; attribute: Attribute; name: string; isPinned: boolean }) {
   const { store, scope, attribute, name } = props;
   // A condition with a megabyte in it is no query, and no address either.
   const canQuery = !store.source.isFile && isComparable(attribute) && attributeText(attribute).length < 1_000;
+  const column = field(scope, attribute.key);
+  // A comma or a quote cannot stand in the address's list of columns.
+  const canColumn = !store.source.isFile && (scope === "span" || scope === "resource") && !/[",]/.test(column);
   return (
     <span class="attribute-actions">
       {canQuery && (
@@ -139,6 +152,27 @@ function Actions(props: { store: TraceStore; scope: Scope; attribute: Attribute;
           >
             <Glyph name="right" />
           </Link>
+        </>
+      )}
+      {canColumn && (
+        <>
+          <Link
+            page="search"
+            params={withColumn(column)}
+            title="Add a column to the search"
+            aria-label={`Add a column ${name} to the search`}
+          >
+            <Glyph name="columns" />
+          </Link>
+          <button
+            type="button"
+            title={props.isPinned ? "Unpin" : "Pin: first in this list, at hand in the search"}
+            aria-label={`${props.isPinned ? "Unpin" : "Pin"} ${name}`}
+            aria-pressed={props.isPinned}
+            onClick={() => togglePin(column)}
+          >
+            <Glyph name="pin" />
+          </button>
         </>
       )}
       {scope !== "link" && attributeText(attribute).length < 1_000 && (

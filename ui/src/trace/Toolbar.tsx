@@ -6,15 +6,19 @@ import { Popover } from "../shell/Popover";
 import { COLOUR_BY, type ColourBy } from "./colours";
 import { visibleLine } from "./hostile";
 import { colourTaste, TABS, type Tab, type TraceStore } from "./store";
+import { HAS_MAP } from "./TraceMap";
 import { FIND_BOX } from "./trace-keys";
 
 const NAMES: Record<Tab, string> = {
   waterfall: "Waterfall",
   flame: "Flame",
   table: "Table",
+  map: "Map",
   diagnosis: "Diagnosis",
   json: "JSON",
 };
+
+const SHOWN = TABS.filter((tab) => tab !== "map" || HAS_MAP);
 
 export function Toolbar({ store }: { store: TraceStore }) {
   const tab = store.tab.value;
@@ -35,13 +39,13 @@ function Tabs({ store }: { store: TraceStore }) {
     const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     if (by === 0) return;
     event.preventDefault();
-    const next = TABS[(TABS.indexOf(store.tab.value) + by + TABS.length) % TABS.length];
+    const next = SHOWN[(SHOWN.indexOf(store.tab.value) + by + SHOWN.length) % SHOWN.length];
     store.setTab(next);
     document.getElementById(`tab-${next}`)?.focus();
   };
   return (
     <div class="tabs" role="tablist" aria-label="Views of this trace" onKeyDown={onKeyDown}>
-      {TABS.map((tab) => (
+      {SHOWN.map((tab) => (
         <button
           key={tab}
           type="button"

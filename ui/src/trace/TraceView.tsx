@@ -14,6 +14,7 @@ import { Statistics } from "./Statistics";
 import type { TraceSource, ViewState } from "./source";
 import { TraceStore } from "./store";
 import { Toolbar } from "./Toolbar";
+import { TraceMap } from "./TraceMap";
 import { useTraceKeys } from "./trace-keys";
 import { Waterfall } from "./Waterfall";
 import "./trace.css";
@@ -95,6 +96,8 @@ function TabView({ store }: { store: TraceStore }) {
       );
     case "table":
       return <Statistics store={store} />;
+    case "map":
+      return <TraceMap store={store} />;
     case "diagnosis":
       return <DiagnosisTab store={store} />;
     case "json":

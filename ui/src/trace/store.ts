@@ -15,8 +15,8 @@ import { buildRows, type Opened, Row, reveal, rowOf, spanOfRow } from "./rows";
 import type { TraceSource, ViewState } from "./source";
 import { clampWindow, decodeWindow, encodeWindow, frame, panBy, type TimeWindow, zoomAround } from "./window";
 
-export type Tab = "waterfall" | "flame" | "table" | "diagnosis" | "json";
-export const TABS: Tab[] = ["waterfall", "flame", "table", "diagnosis", "json"];
+export type Tab = "waterfall" | "flame" | "table" | "map" | "diagnosis" | "json";
+export const TABS: Tab[] = ["waterfall", "flame", "table", "map", "diagnosis", "json"];
 
 export const leftWidth = preference("trace.left", 400);
 export const panelWidth = preference("trace.panel", 400);

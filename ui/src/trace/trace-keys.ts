@@ -2,6 +2,7 @@
 // are listed here for the help sheet.
 import { useEffect } from "preact/hooks";
 import { type Binding, useKeys } from "../keys";
+import { go } from "../state";
 import { copy } from "./clipboard";
 import { setAll, setDepth } from "./opened";
 import type { TraceStore } from "./store";
@@ -104,6 +105,13 @@ export function useTraceKeys(store: TraceStore): void {
       key("d", "Time", "To the right", () => store.pan(0.2)),
       key("f", "Time", "Frame the span", () => store.frameSpan(store.current())),
       key("0", "Time", "Whole trace", () => store.setWindow({ ...store.bounds.value })),
+      ...(store.source.isFile
+        ? []
+        : [
+            key("x", "Trace", "Compare with another trace", () =>
+              go("compare", "", { a: store.model.value?.skeleton.traceId }),
+            ),
+          ]),
       key("Y", "Trace", "Copy trace id", () => say(store.model.value?.skeleton.traceId ?? "", "Trace id")),
       key("Esc", "Trace", "Close the panel, then the search", () => {}),
     ];

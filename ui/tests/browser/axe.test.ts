@@ -21,6 +21,7 @@ const PAGES: [string, string, string][] = [
   ["explore", `/explore${hour({ q: "{ kind = server }" })}`, ".heatmap canvas"],
   ["services", `/services${hour()}`, ".red tbody tr"],
   ["service", `/services/checkout${hour()}`, ".red tbody tr"],
+  ["compare", "/compare", ".page form"],
   ["map", `/map${hour()}`, ".map-picture .node"],
   ["map table", `/map${hour({ view: "table" })}`, ".grid tbody tr"],
   ["live", "/live", ".live"],

@@ -18,12 +18,15 @@ const FLAGS = [
 
 let browser: Browser;
 
+/** For pictures: letters drawn the same on every machine. */
+export const STEADY_FLAGS = ["--font-render-hinting=none", "--disable-lcd-text", "--force-device-scale-factor=1"];
+
 /** Call once in each file. */
-export function useBrowser(): void {
+export function useBrowser(more: readonly string[] = []): void {
   beforeAll(async () => {
     const executablePath = CHROMIUM.find((path) => path && existsSync(path));
     if (!executablePath) throw new Error("no Chromium: install Debian's package `chromium`, or name one in CHROMIUM");
-    browser = await chromium.launch({ executablePath, args: FLAGS });
+    browser = await chromium.launch({ executablePath, args: [...FLAGS, ...more] });
   });
   afterAll(() => browser?.close());
 }
@@ -42,6 +45,10 @@ export interface VisitOptions {
   height?: number;
   /** Failed requests are reported on the console by the browser itself; a test that causes them allows them. */
   allow?: RegExp;
+  /** The clock goes on: what is measured needs it. Times in the address must then be fixed ones. */
+  moving?: boolean;
+  /** The font that `scripts/setup` installs, whatever else the machine has. */
+  steadyFont?: boolean;
 }
 
 /** Runs `work` with a fresh page at the demo's instant, and checks that nothing went wrong beside what it checks. */
@@ -64,7 +71,8 @@ export async function visit(options: VisitOptions, work: (visit: Visit) => Promi
     const url = request.url();
     if (!url.startsWith(base) && !/^(data|blob):/.test(url)) faults.push(`request to elsewhere: ${url}`);
   });
-  await page.clock.setFixedTime(new Date(DEMO_NOW));
+  if (options.steadyFont) await page.addInitScript(useSteadyFont);
+  if (!options.moving) await page.clock.setFixedTime(new Date(DEMO_NOW));
   try {
     await work({
       page,
@@ -84,6 +92,16 @@ export async function visit(options: VisitOptions, work: (visit: Visit) => Promi
   } finally {
     await context.close();
   }
+}
+
+/** Runs in the page, before its own scripts. */
+function useSteadyFont(): void {
+  const set = () => {
+    document.documentElement.style.setProperty("--font", '"DejaVu Sans"');
+    document.documentElement.style.setProperty("--mono", '"DejaVu Sans Mono"');
+  };
+  if (document.documentElement) set();
+  document.addEventListener("DOMContentLoaded", set);
 }
 
 /** A query string with the last hour before the demo's instant and what is given. */

@@ -53,3 +53,24 @@ test("keys go to every page, and the sheet lists them", () =>
     await page.keyboard.press("Escape");
     await sheet.waitFor({ state: "hidden" });
   }));
+
+test("a key that was changed works, and the old one does not", () =>
+  visit({}, async ({ page, go }) => {
+    await go(`/${hour()}`);
+    await page.locator(".results").waitFor();
+    await page.keyboard.press("?");
+    await page.getByRole("button", { name: "Change keys" }).click();
+    await page.getByRole("button", { name: /^Keys for Explore: g e/ }).click();
+    await page.keyboard.press("z");
+    await page.getByRole("button", { name: /^Keys for Explore: z/ }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog", { name: "Keyboard" }).waitFor({ state: "hidden" });
+    await page.keyboard.press("z");
+    await page.waitForURL(/\/explore/);
+    await page.reload();
+    await page.keyboard.press("g");
+    await page.keyboard.press("v");
+    await page.waitForURL(/\/services/);
+    await page.keyboard.press("z");
+    await page.waitForURL(/\/explore/);
+  }));
