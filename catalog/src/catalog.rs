@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use spanlake_block::{Block, BlockMeta, SearchIndex, Written};
 use spanlake_cache::RangeCache;
@@ -46,6 +47,23 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// Creates an object under a key that nobody else can have made: when other bytes come back, they were spoilt on the way, and
+    /// what is there is not known. One PUT.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) async fn create_own(&self, key: &str, bytes: Bytes) -> Result<(), Error> {
+        match self.store.create(key, bytes).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == Kind::AlreadyExists => {
+                let message = "what was written came back as other bytes each time";
+                let unknown = spanlake_storage::Error::new(Kind::Unavailable, Operation::Put, key, message);
+                Err(unknown.that_may_have_happened().with_source(error).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Lets go of the indexes of blocks that are merged or dropped: at level 0 they soon are most of all that is held.
     fn forget_retired(&self, snapshot: &Snapshot) {
         let Some(manifest) = &snapshot.manifest else { return };
@@ -105,7 +123,7 @@ impl Catalog {
     async fn put_block(&self, tenant: &Tenant, prefix: &str, written: Written) -> Result<BlockRef, Error> {
         let meta: BlockMeta = written.meta;
         let key = format!("{prefix}{}", meta.to_name(&self.inner.ids.next()));
-        self.inner.store.create(&key, written.bytes).await?;
+        self.inner.create_own(&key, written.bytes).await?;
         Ok(BlockRef { tenant: tenant.clone(), key: Arc::from(key), meta })
     }
 
