@@ -5,6 +5,7 @@ import type { MapEdge, MapNode } from "../api-types";
 import { coloursTogether, seriesClass } from "../colours";
 import { duration, percent, plain, rate } from "../format";
 import { follow, href } from "../state";
+import { Arrowheads } from "./Arrowheads";
 import { curve, fitting, NODE_HEIGHT, NODE_WIDTH, type Places, type Point, weight, widthOf } from "./boxes";
 import type { Part } from "./neighbours";
 import { edgeText } from "./words";
@@ -34,23 +35,7 @@ export function Picture({ places, part, focus, seconds }: Props) {
         aria-label="Service map"
         role="group"
       >
-        <defs>
-          {(["plain", "bad"] as const).map((tone) => (
-            <marker
-              key={tone}
-              id={`arrow-${tone}`}
-              viewBox="0 0 8 8"
-              refX="7"
-              refY="4"
-              markerWidth="7"
-              markerHeight="7"
-              markerUnits="userSpaceOnUse"
-              orient="auto"
-            >
-              <path class={`arrow ${tone}`} d="M0 0L8 4L0 8Z" />
-            </marker>
-          ))}
-        </defs>
+        <Arrowheads name="arrow" />
         {part.edges.map((edge, at) => {
           const points = places.edges[at] ?? [];
           if (points.length === 0) return null;

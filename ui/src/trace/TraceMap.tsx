@@ -1,6 +1,8 @@
 // The services of this trace as a map: who called whom, how often, how it went, and where the critical path lies.
+
 import { useMemo } from "preact/hooks";
 import { count, duration, percent } from "../format";
+import { Arrowheads } from "../map/Arrowheads";
 import { curve, fitting, NODE_HEIGHT, NODE_WIDTH, type Point, weight, widthOf } from "../map/boxes";
 import { usePlaces } from "../map/places";
 import { coloursBy } from "./colours";
@@ -69,23 +71,7 @@ function Graph({ store, model }: { store: TraceStore; model: TraceModel }) {
         aria-label="Who called whom in this trace"
         role="group"
       >
-        <defs>
-          {(["plain", "bad"] as const).map((tone) => (
-            <marker
-              key={tone}
-              id={`called-${tone}`}
-              viewBox="0 0 8 8"
-              refX="7"
-              refY="4"
-              markerWidth="7"
-              markerHeight="7"
-              markerUnits="userSpaceOnUse"
-              orient="auto"
-            >
-              <path class={`arrow ${tone}`} d="M0 0L8 4L0 8Z" />
-            </marker>
-          ))}
-        </defs>
+        <Arrowheads name="called" />
         {edges.map((edge, at) => (
           <Edge
             key={`${edge.client} ${edge.server}`}
