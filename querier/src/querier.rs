@@ -82,14 +82,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]: nothing that cannot be read is left out in silence.
     pub async fn trace(&self, tenants: &[Tenant], id: TraceId, hint: Option<TimeRange>) -> Result<TraceAnswer, Error> {
-        self.admit(tenants, async {
-            match trace::read(&Reads::new(&self.inner.shared), tenants, id, hint).await {
-                // A block can be retired and deleted between the snapshot and the read; a fresh snapshot has its heirs.
-                Err(Error::Missing { .. }) => trace::read(&Reads::new(&self.inner.shared), tenants, id, hint).await,
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { trace::read(&reads, tenants, id, hint).await }).await
     }
 
     /// The newest traces that match.
@@ -103,13 +96,7 @@ impl Querier {
         if request.tags.len() > SearchRequest::MAX_TAGS {
             return Err(Error::TooManyTags { tag_count: request.tags.len(), max: SearchRequest::MAX_TAGS });
         }
-        self.admit(tenants, async {
-            match search::run(&Reads::new(&self.inner.shared), tenants, request).await {
-                Err(Error::Missing { .. }) => search::run(&Reads::new(&self.inner.shared), tenants, request).await,
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { search::run(&reads, tenants, request).await }).await
     }
 
     /// Runs a TraceQL search. `watch` hears of progress and of each trace once it is final; when its receiver is gone, the
@@ -123,17 +110,8 @@ impl Querier {
         request: &TraceqlSearch,
         watch: Option<mpsc::Sender<SearchEvent>>,
     ) -> Result<TraceqlAnswer, Error> {
-        let run = async |watch: Option<&mpsc::Sender<SearchEvent>>| {
-            engine::search::run(&Reads::new(&self.inner.shared), tenants, request, watch).await
-        };
-        self.admit(tenants, async {
-            match run(watch.as_ref()).await {
-                // A block can be retired and deleted between the snapshot and the read; a fresh snapshot has its heirs.
-                Err(Error::Missing { .. }) => run(watch.as_ref()).await,
-                answer => answer,
-            }
-        })
-        .await
+        let watch = watch.as_ref();
+        self.answer(tenants, |reads| async move { engine::search::run(&reads, tenants, request, watch).await }).await
     }
 
     /// Runs a TraceQL metrics query.
@@ -141,15 +119,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]; a bound on series or bytes ends it with what there is and [`MetricsAnswer::partial`].
     pub async fn traceql_metrics(&self, tenants: &[Tenant], request: &MetricsRequest) -> Result<MetricsAnswer, Error> {
-        self.admit(tenants, async {
-            match engine::metrics::run(&Reads::new(&self.inner.shared), tenants, request).await {
-                Err(Error::Missing { .. }) => {
-                    engine::metrics::run(&Reads::new(&self.inner.shared), tenants, request).await
-                }
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { engine::metrics::run(&reads, tenants, request).await }).await
     }
 
     /// What a query would do and what each step would leave out, as JSON.
@@ -162,15 +132,7 @@ impl Querier {
         query: &Query,
         range: Option<TimeRange>,
     ) -> Result<serde_json::Value, Error> {
-        self.admit(tenants, async {
-            match engine::explain::run(&Reads::new(&self.inner.shared), tenants, query, range).await {
-                Err(Error::Missing { .. }) => {
-                    engine::explain::run(&Reads::new(&self.inner.shared), tenants, query, range).await
-                }
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { engine::explain::run(&reads, tenants, query, range).await }).await
     }
 
     /// The names of attributes that spans in the blocks of the range have. Intrinsics are none of them.
@@ -181,15 +143,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]: nothing that cannot be read is left out in silence.
     pub async fn tag_names(&self, tenants: &[Tenant], request: &TagNamesRequest) -> Result<TagNames, Error> {
-        self.admit(tenants, async {
-            match engine::tags::names(&Reads::new(&self.inner.shared), tenants, request).await {
-                Err(Error::Missing { .. }) => {
-                    engine::tags::names(&Reads::new(&self.inner.shared), tenants, request).await
-                }
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { engine::tags::names(&reads, tenants, request).await }).await
     }
 
     /// The distinct values that a field has in the blocks of the range: the first in order that are within the bounds. Fields
@@ -201,15 +155,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]: nothing that cannot be read is left out in silence.
     pub async fn tag_values(&self, tenants: &[Tenant], request: &TagValuesRequest) -> Result<TagValues, Error> {
-        self.admit(tenants, async {
-            match engine::tags::values(&Reads::new(&self.inner.shared), tenants, request).await {
-                Err(Error::Missing { .. }) => {
-                    engine::tags::values(&Reads::new(&self.inner.shared), tenants, request).await
-                }
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { engine::tags::values(&reads, tenants, request).await }).await
     }
 
     /// Deletes traces of a tenant: every query that begins after this returns, in any process, shows nothing of them. The reason is
@@ -227,7 +173,23 @@ impl Querier {
         tokio::time::timeout(limit, work).await.map_err(|_| Error::TimedOut { limit })?.map_err(catalog_error)
     }
 
-    /// Runs a query when its turn comes, inside the time allowed.
+    /// Runs a query when its turn comes, inside the time allowed; once more if an object that it needs is gone: a block can be
+    /// retired and deleted between the snapshot and the read, and a fresh snapshot has its heirs.
+    async fn answer<'a, T, W: Future<Output = Result<T, Error>>>(
+        &'a self,
+        tenants: &[Tenant],
+        work: impl Fn(Reads<'a>) -> W,
+    ) -> Result<T, Error> {
+        self.admit(tenants, async {
+            match work(Reads::new(&self.inner.shared)).await {
+                Err(Error::Missing { .. }) => work(Reads::new(&self.inner.shared)).await,
+                answer => answer,
+            }
+        })
+        .await
+    }
+
+    /// Runs work when its turn comes, inside the time allowed.
     async fn admit<T>(&self, tenants: &[Tenant], work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let mut place = self.inner.admission.enter(tenants)?;
         let limit = self.config().query_timeout.get();

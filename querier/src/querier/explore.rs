@@ -25,14 +25,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]; a bound on work ends it with what there is and [`Heatmap::partial`].
     pub async fn heatmap(&self, tenants: &[Tenant], request: &HeatmapRequest) -> Result<Heatmap, Error> {
-        self.admit(tenants, async {
-            match heatmap::run(&Reads::new(&self.inner.shared), tenants, request).await {
-                // A block can be retired and deleted between the snapshot and the read; a fresh snapshot has its heirs.
-                Err(Error::Missing { .. }) => heatmap::run(&Reads::new(&self.inner.shared), tenants, request).await,
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { heatmap::run(&reads, tenants, request).await }).await
     }
 
     /// The services that have spans in a window, with their requests. Costs as much as [`Querier::heatmap`].
@@ -40,16 +33,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]; a bound on work ends it with what there is and [`Services::partial`].
     pub async fn services(&self, tenants: &[Tenant], request: &ServicesRequest) -> Result<Services, Error> {
-        self.admit(tenants, async {
-            match services::services(&Reads::new(&self.inner.shared), tenants, request).await {
-                // A block can be retired and deleted between the snapshot and the read; a fresh snapshot has its heirs.
-                Err(Error::Missing { .. }) => {
-                    services::services(&Reads::new(&self.inner.shared), tenants, request).await
-                }
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { services::services(&reads, tenants, request).await }).await
     }
 
     /// The operations of a service in a window. Costs as much as [`Querier::heatmap`].
@@ -57,16 +41,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]; a bound on work ends it with what there is and [`Operations::partial`].
     pub async fn operations(&self, tenants: &[Tenant], request: &OperationsRequest) -> Result<Operations, Error> {
-        self.admit(tenants, async {
-            match services::operations(&Reads::new(&self.inner.shared), tenants, request).await {
-                // A block can be retired and deleted between the snapshot and the read; a fresh snapshot has its heirs.
-                Err(Error::Missing { .. }) => {
-                    services::operations(&Reads::new(&self.inner.shared), tenants, request).await
-                }
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { services::operations(&reads, tenants, request).await }).await
     }
 
     /// What a selection of spans has in common that a baseline has not. Reads every attribute of the blocks' spans, of the selection
@@ -75,13 +50,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]; a bound on work ends it with what there is and [`Breakdown::partial`].
     pub async fn breakdown(&self, tenants: &[Tenant], request: &BreakdownRequest) -> Result<Breakdown, Error> {
-        self.admit(tenants, async {
-            match breakdown::run(&Reads::new(&self.inner.shared), tenants, request).await {
-                Err(Error::Missing { .. }) => breakdown::run(&Reads::new(&self.inner.shared), tenants, request).await,
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { breakdown::run(&reads, tenants, request).await }).await
     }
 
     /// Who calls whom in a window. Costs as much as [`Querier::heatmap`].
@@ -89,13 +58,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]; a bound on work ends it with what there is and [`ServiceMap::partial`].
     pub async fn service_map(&self, tenants: &[Tenant], request: &MapRequest) -> Result<ServiceMap, Error> {
-        self.admit(tenants, async {
-            match map::run(&Reads::new(&self.inner.shared), tenants, request).await {
-                Err(Error::Missing { .. }) => map::run(&Reads::new(&self.inner.shared), tenants, request).await,
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { map::run(&reads, tenants, request).await }).await
     }
 
     /// What is usual for operations in a time, as an estimate: for those that are wanted, or for all. One ranged GET for each block that
@@ -110,15 +73,7 @@ impl Querier {
         range: TimeRange,
         wanted: Option<&HashSet<OperationKey>>,
     ) -> Result<Baselines, Error> {
-        self.admit(tenants, async {
-            match baseline::run(&Reads::new(&self.inner.shared), tenants, range, wanted.cloned()).await {
-                Err(Error::Missing { .. }) => {
-                    baseline::run(&Reads::new(&self.inner.shared), tenants, range, wanted.cloned()).await
-                }
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { baseline::run(&reads, tenants, range, wanted.cloned()).await }).await
     }
 
     /// What is usual for one operation, and how a duration stands. Costs as much as [`Querier::baselines`].
@@ -130,15 +85,7 @@ impl Querier {
         tenants: &[Tenant],
         request: &OperationBaselineRequest,
     ) -> Result<OperationBaseline, Error> {
-        self.admit(tenants, async {
-            match baseline::of_operation(&Reads::new(&self.inner.shared), tenants, request).await {
-                Err(Error::Missing { .. }) => {
-                    baseline::of_operation(&Reads::new(&self.inner.shared), tenants, request).await
-                }
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { baseline::of_operation(&reads, tenants, request).await }).await
     }
 
     /// Why a query finds nothing. A pass over the spans of the window for each of its conditions, two for those that find nothing.
@@ -146,13 +93,7 @@ impl Querier {
     /// # Errors
     /// [`Error`]; a bound on work ends it with what there is and [`Why::partial`].
     pub async fn why(&self, tenants: &[Tenant], request: &WhyRequest) -> Result<Why, Error> {
-        self.admit(tenants, async {
-            match why::run(&Reads::new(&self.inner.shared), tenants, request).await {
-                Err(Error::Missing { .. }) => why::run(&Reads::new(&self.inner.shared), tenants, request).await,
-                answer => answer,
-            }
-        })
-        .await
+        self.answer(tenants, |reads| async move { why::run(&reads, tenants, request).await }).await
     }
 
     /// The level-0 blocks that are not known yet; those that are gone are not known any more. One listing per tenant, shared with

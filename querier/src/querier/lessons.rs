@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use super::Querier;
 use crate::engine::explore::learned::{self, LearnRequest, Learned, MAX_LEARNED_BYTES};
 use crate::error::Error;
-use crate::fetch::Reads;
 
 /// How long something learned is used.
 const KEPT: Duration = Duration::from_secs(60);
@@ -129,14 +128,8 @@ impl Querier {
                 return known.learned.clone();
             }
             let stop = until.checked_sub(MARGIN).unwrap_or(until);
-            let learned = self.admit(tenants, async {
-                match learned::run(&Reads::new(&self.inner.shared), tenants, request, stop).await {
-                    Err(Error::Missing { .. }) => {
-                        learned::run(&Reads::new(&self.inner.shared), tenants, request, stop).await
-                    }
-                    learned => learned,
-                }
-            });
+            let learned =
+                self.answer(tenants, |reads| async move { learned::run(&reads, tenants, request, stop).await });
             let learned = learned.await.map(Arc::new);
             *answer = Known::of(&learned);
             let is_kept = answer.is_some();
