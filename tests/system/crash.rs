@@ -101,13 +101,16 @@ fn crash(backend: Backend) {
     let mut slowest_start = Duration::ZERO;
 
     let mut server = setup.start();
-    for _ in 0..rounds {
+    for round in 1..=rounds {
         let lifetime = Duration::from_millis(random.random_range(5..1_200));
         let address = server.otlp_http;
         ledger.send_while(address, random.random(), SENDERS, Duration::ZERO, || {
             sleep(lifetime);
             server.kill();
         });
+        if round % 20 == 0 {
+            println!("{backend:?}: {round} of {rounds} kills");
+        }
         let started = Instant::now();
         server = setup.start();
         slowest_start = slowest_start.max(started.elapsed());
