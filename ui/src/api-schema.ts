@@ -1607,7 +1607,7 @@ export interface components {
         StoreRequests: {
             /** @description Requests, repetitions included. */
             count: number;
-            /** @description Those that failed. To meet an object where one is created is an answer, not a failure. */
+            /** @description Those that failed. To meet an object where one is created, or none where `get` looks for one, is an answer. */
             errors: number;
             /** @description `get`, `get_range`, `put`, `list` or `delete`. */
             operation: string;

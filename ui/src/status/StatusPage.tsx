@@ -89,7 +89,7 @@ function Overall({ data }: { data: Status }) {
           name="Object store"
           value={worst(requests)}
           more={plain(store.url, 80)}
-          bad={failed > 0 ? `${count(failed)} requests failed` : undefined}
+          bad={failed > 0 ? `${count(failed)} ${failed === 1 ? "request" : "requests"} failed` : undefined}
         />
       )}
       {cache && (

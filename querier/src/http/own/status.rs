@@ -139,7 +139,7 @@ described! {
         operation: String,
         /// Requests, repetitions included.
         count: u64,
-        /// Those that failed. To meet an object where one is created is an answer, not a failure.
+        /// Those that failed. To meet an object where one is created, or none where `get` looks for one, is an answer.
         errors: u64,
         /// Median time to the answer.
         p50_millis: Option<f64>,
