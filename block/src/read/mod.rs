@@ -362,7 +362,7 @@ fn parquet_damage(error: &ParquetError) -> Damage {
 pub(crate) fn read_origins<T>(
     part: &'static str,
     bytes: &[u8],
-    decode: impl Fn(&[u8], String) -> Result<T, prost::DecodeError>,
+    mut decode: impl FnMut(&[u8], String) -> Result<T, prost::DecodeError>,
 ) -> Result<Vec<T>, Damage> {
     let mut reader = Reader::new(part, bytes);
     (0..reader.count(2)?)
@@ -438,3 +438,6 @@ fn check_shape(meta: &BlockMeta, directory: &Directory, parquet: &ParquetMetaDat
     }
     Ok(first_rows)
 }
+
+#[cfg(test)]
+mod tests;

@@ -236,7 +236,7 @@ impl RowGroupPages<'_> {
         let level_kinds = usize::from(described.max_rep_level() > 0) + usize::from(described.max_def_level() > 0);
         let pages = SerializedPageReader::new(self.fetched.clone(), chunk, row_group.num_rows() as usize, None)?;
         let is_compressed = self.footer.is_compressed[self.row_group][leaf];
-        Ok(Pages { pages, is_compressed, max_values, level_kinds })
+        Ok(Pages { pages, is_compressed, max_values, level_kinds, ahead: None })
     }
 }
 
@@ -279,12 +279,17 @@ pub(crate) struct Pages {
     max_values: usize,
     /// How many of repetition and definition levels a page begins with.
     level_kinds: usize,
+    /// A page that was looked at and not taken, as it is stored.
+    ahead: Option<Page>,
 }
 
 impl Pages {
     /// The next page as it is stored, for [`Pages::unpack`].
     pub(super) fn next_packed(&mut self) -> Result<Option<Page>> {
-        self.pages.get_next_page()
+        match self.ahead.take() {
+            Some(page) => Ok(Some(page)),
+            None => self.pages.get_next_page(),
+        }
     }
 
     /// Decompresses and checks a page.
@@ -403,11 +408,26 @@ impl PageReader for Pages {
         page.map(|page| self.unpack(page)).transpose()
     }
 
+    /// Parquet's own panics at a page header that lacks what its type has. To take a page as it is stored costs no copy.
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        self.pages.peek_next_page()
+        self.ahead = self.next_packed()?;
+        Ok(self.ahead.as_ref().map(|page| match page {
+            Page::DictionaryPage { .. } => PageMetadata { num_rows: None, num_levels: None, is_dict: true },
+            Page::DataPage { num_values, .. } => {
+                PageMetadata { num_rows: None, num_levels: Some(*num_values as usize), is_dict: false }
+            }
+            Page::DataPageV2 { num_rows, num_values, .. } => PageMetadata {
+                num_rows: Some(*num_rows as usize),
+                num_levels: Some(*num_values as usize),
+                is_dict: false,
+            },
+        }))
     }
 
     fn skip_next_page(&mut self) -> Result<()> {
-        self.pages.skip_next_page()
+        match self.ahead.take() {
+            Some(_) => Ok(()),
+            None => self.pages.skip_next_page(),
+        }
     }
 }
