@@ -26,7 +26,7 @@ pub use baselines::{Baselines, OperationDurations, SLOT_NANOS, SlotDurations};
 pub use damage::Damage;
 pub use fields::{AttributeValue, FieldsPlan, NIL, RowField, RowValues, is_sparse};
 pub use layout::{Layout, RowGroupLayout};
-pub use merge::{Merge, MergeEnd, MergeError, MergeInput, MergeOptions, MergeReport, Wanted};
+pub use merge::{Merge, MergeEnd, MergeError, MergeInput, MergeOptions, MergeReport, SharedOrigins, Wanted};
 pub use meta::{BlockMeta, NameError};
 pub use read::{Block, CheckedRowGroup, ResourceEntry, ScopeEntry, SearchIndex, SpanRow};
 pub use scan::{

@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
-use spanlake_block::{Block, Merge, MergeInput, MergeOptions, WriteOptions, Written, write_block};
+use spanlake_block::{Block, Merge, MergeInput, MergeOptions, SharedOrigins, WriteOptions, Written, write_block};
 use spanlake_otlp::{Limits, index};
 
 const EVENT_BYTES: usize = 5_000;
@@ -110,9 +110,10 @@ fn memory(figure: &str) -> u64 {
 
 /// Merges blocks, and says what that added to the memory of the process; and the outputs.
 fn merge(blocks: &[Written]) -> (u64, Vec<Written>) {
+    let mut origins = SharedOrigins::default();
     let open = |block: &Written| {
         let behind_rows = block.bytes.slice(block.meta.search_offset as usize..);
-        MergeInput::open(&block.meta, behind_rows).expect("just written")
+        MergeInput::open(&block.meta, behind_rows, &mut origins).expect("just written")
     };
     // The peak so far is that of writing the blocks.
     std::fs::write("/proc/self/clear_refs", "5").expect("a process may reset its own peak");

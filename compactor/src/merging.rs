@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use spanlake_block::{Damage, Merge, MergeError, MergeInput, MergeOptions, MergeReport, Wanted};
+use spanlake_block::{Damage, Merge, MergeError, MergeInput, MergeOptions, MergeReport, SharedOrigins, Wanted};
 use spanlake_catalog::{BlockRef, Catalog, Error};
 use spanlake_storage::Kind;
 
@@ -95,9 +95,16 @@ async fn open(catalog: &Catalog, worker: &Worker, inputs: &[BlockRef]) -> Result
     let reads: Vec<BoxFuture<'_, _>> = inputs.iter().map(read).collect();
     let mut reads = stream::iter(reads).buffered(FETCHED_AT_ONCE);
     let mut opened = Vec::with_capacity(inputs.len());
+    let mut origins = SharedOrigins::default();
     while let Some((block, bytes)) = reads.try_next().await? {
         let (meta, key) = (block.meta, block.key);
-        let input = worker.run(move || MergeInput::open(&meta, bytes)).await?;
+        let (input, back) = worker
+            .run(move || {
+                let input = MergeInput::open(&meta, bytes, &mut origins);
+                (input, origins)
+            })
+            .await?;
+        origins = back;
         opened.push(input.map_err(|damage| damaged(&key, &damage))?);
     }
     Ok(opened)

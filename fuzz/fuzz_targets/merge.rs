@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
-use spanlake_block::{Block, Merge, MergeInput, MergeOptions, Verifier, WriteOptions, Written, write_block};
+use spanlake_block::{
+    Block, Merge, MergeInput, MergeOptions, SharedOrigins, Verifier, WriteOptions, Written, write_block,
+};
 use spanlake_otlp::{Limits, index};
 
 fuzz_target!(|data: &[u8]| {
@@ -31,9 +33,10 @@ fuzz_target!(|data: &[u8]| {
         ..MergeOptions::default()
     };
     let cut = |input: &Written, from: u64, to: u64| input.bytes.slice(from as usize..to as usize);
+    let mut origins = SharedOrigins::default();
     let opened = inputs.iter().map(|input| {
         let behind_rows = cut(input, input.meta.search_offset, input.meta.object_bytes);
-        MergeInput::open(&input.meta, behind_rows).expect("just written")
+        MergeInput::open(&input.meta, behind_rows, &mut origins).expect("just written")
     });
     let mut merge = Merge::new(opened.collect(), options).expect("there are inputs");
     let mut outputs = Vec::new();

@@ -1,7 +1,7 @@
 //! The merge stage: level-0 blocks in, blocks of level 1 out, as a compactor merges them.
 
 use bytes::Bytes;
-use spanlake_block::{Merge, MergeInput, MergeOptions, Written};
+use spanlake_block::{Merge, MergeInput, MergeOptions, SharedOrigins, Written};
 
 use super::report::WriteStage;
 use super::{cheapest, write};
@@ -19,9 +19,10 @@ fn merge_all(blocks: &[Written]) -> Result<Vec<Written>, Error> {
     let bytes = |block: &Written, range: std::ops::Range<u64>| -> Bytes {
         block.bytes.slice(range.start as usize..range.end as usize)
     };
+    let mut origins = SharedOrigins::default();
     let open = |block: &Written| {
-        MergeInput::open(&block.meta, bytes(block, block.meta.search_offset..block.meta.object_bytes))
-            .map_err(Error::stage("open the inputs of a merge"))
+        let behind_rows = bytes(block, block.meta.search_offset..block.meta.object_bytes);
+        MergeInput::open(&block.meta, behind_rows, &mut origins).map_err(Error::stage("open the inputs of a merge"))
     };
     let inputs = blocks.iter().map(open).collect::<Result<_, _>>()?;
     let mut merge = Merge::new(inputs, MergeOptions::default()).map_err(Error::stage("merge"))?;

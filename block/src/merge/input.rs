@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foldhash::{HashMap, HashSet, HashSetExt as _};
+use foldhash::{HashMap, HashSet};
 
 use super::MergeError;
 use crate::damage::check_crc;
@@ -14,8 +14,23 @@ use crate::schema::{AttributeColumn, Fixed};
 use crate::section::{Kind, Sections};
 use crate::{Block, BlockMeta, Damage, SEARCH_MAGIC, TAIL_MAGIC};
 
-/// A resource or scope as it was sent: its OTLP bytes and its schema URL. Inputs that have the same ones share them.
+/// A resource or scope as it was sent: its OTLP bytes and its schema URL.
 pub(super) type Origin = Arc<(Box<[u8]>, Box<str>)>;
+
+/// The resources and scopes of the inputs of a merge so far. Inputs usually have the same ones, and share them.
+#[derive(Debug, Default)]
+pub struct SharedOrigins(HashSet<Origin>);
+
+impl SharedOrigins {
+    fn share(&mut self, bytes: &[u8], schema_url: String) -> Origin {
+        let origin = Arc::new((Box::from(bytes), schema_url.into_boxed_str()));
+        if let Some(same) = self.0.get(&origin) {
+            return Arc::clone(same);
+        }
+        self.0.insert(Arc::clone(&origin));
+        origin
+    }
+}
 
 /// A block to be merged: its tail opened, and how many spans have each key.
 #[derive(Debug)]
@@ -31,11 +46,11 @@ pub struct MergeInput {
 
 impl MergeInput {
     /// Opens an input from its facts and everything behind its row groups: the bytes from [`BlockMeta::search_offset`] to
-    /// the object's end, one ranged GET.
+    /// the object's end, one ranged GET. The inputs of one merge are opened with the same `origins`.
     ///
     /// # Errors
     /// [`Damage`] if the bytes are not what was written.
-    pub fn open(meta: &BlockMeta, search_and_tail: Bytes) -> Result<Self, Damage> {
+    pub fn open(meta: &BlockMeta, search_and_tail: Bytes, origins: &mut SharedOrigins) -> Result<Self, Damage> {
         let expect_bytes = meta.object_bytes.saturating_sub(meta.search_offset);
         let search_bytes = meta.tail_offset.saturating_sub(meta.search_offset) as usize;
         if search_and_tail.len() as u64 != expect_bytes || search_bytes > search_and_tail.len() {
@@ -50,14 +65,13 @@ impl MergeInput {
         let keys = Sections::open("search index", SEARCH_MAGIC, &search)?.get(Kind::Keys)?;
         let Keys { keys, residual_keys } = Keys::read(&keys)?;
         let tail = Sections::open("tail", TAIL_MAGIC, &tail)?;
-        let origins = |part, kind| {
-            read_origins(part, &tail.get(kind)?, |bytes, url| Ok(Arc::new((Box::from(bytes), url.into_boxed_str()))))
-        };
+        let mut read =
+            |part, kind| read_origins(part, &tail.get(kind)?, |bytes, schema_url| Ok(origins.share(bytes, schema_url)));
         Ok(Self {
             keys: keys.into_iter().collect(),
             residual_keys: residual_keys.into_keys().collect(),
-            resources: origins("resources", Kind::Resources)?,
-            scopes: origins("scopes", Kind::Scopes)?,
+            resources: read("resources", Kind::Resources)?,
+            scopes: read("scopes", Kind::Scopes)?,
             block,
         })
     }
@@ -114,16 +128,7 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    pub(super) fn new(mut all: Vec<MergeInput>) -> Self {
-        let mut known: HashSet<Origin> = HashSet::new();
-        for origin in all.iter_mut().flat_map(|input| input.resources.iter_mut().chain(&mut input.scopes)) {
-            match known.get(origin) {
-                Some(same) => *origin = Arc::clone(same),
-                None => {
-                    known.insert(Arc::clone(origin));
-                }
-            }
-        }
+    pub(super) fn new(all: Vec<MergeInput>) -> Self {
         let held = all.iter().map(|_| BTreeMap::new()).collect();
         Self { all, held }
     }

@@ -26,7 +26,7 @@ use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use spanlake_model::TraceId;
 
-pub use input::MergeInput;
+pub use input::{MergeInput, SharedOrigins};
 
 use crate::directory::ID_STRIDE;
 use crate::schema::{self, AttributeColumn, Fixed, LEADING_COLUMNS};

@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use spanlake_block::{
-    AttributeColumn, Block, Merge, MergeEnd, MergeError, MergeInput, MergeOptions, Problem, SearchIndex, Verifier,
-    WriteOptions, Written,
+    AttributeColumn, Block, Merge, MergeEnd, MergeError, MergeInput, MergeOptions, Problem, SearchIndex, SharedOrigins,
+    Verifier, WriteOptions, Written,
 };
 use spanlake_model::{TimeRange, TraceId};
 use spanlake_otlp::arbitrary;
@@ -21,8 +21,10 @@ use crate::{all_rows, as_request, comparable, fetch, open, small_options, write}
 /// Merges blocks as a compactor does.
 fn merge(blocks: &[Written], options: &MergeOptions) -> Result<MergeEnd, MergeError> {
     let behind_rows = |block: &Written| fetch(block, block.meta.search_offset..block.meta.object_bytes);
-    let input =
-        |block: &Written| MergeInput::open(&block.meta, behind_rows(block)).expect("the block was just written");
+    let mut origins = SharedOrigins::default();
+    let input = |block: &Written| {
+        MergeInput::open(&block.meta, behind_rows(block), &mut origins).expect("the block was just written")
+    };
     let mut merge = Merge::new(blocks.iter().map(input).collect(), options.clone())?;
     let mut done = Vec::new();
     while let Some(wanted) = merge.wanted() {
@@ -316,8 +318,10 @@ fn damage_is_named_with_its_input() {
     damaged[1].bytes = bytes.into();
     let error = merge(&damaged, &options(WriteOptions::default(), 1_000)).expect_err("a byte is wrong");
     assert!(matches!(error, MergeError::Damaged { input: 1, .. }), "{error}");
+    let mut origins = SharedOrigins::default();
     let inputs = blocks.iter().map(|block| {
-        MergeInput::open(&block.meta, fetch(block, block.meta.search_offset..block.meta.object_bytes)).expect("sound")
+        let behind_rows = fetch(block, block.meta.search_offset..block.meta.object_bytes);
+        MergeInput::open(&block.meta, behind_rows, &mut origins).expect("sound")
     });
     let mut forgetful = Merge::new(inputs.collect(), MergeOptions::default()).expect("two inputs");
     assert!(matches!(forgetful.step(Vec::new()), Err(MergeError::Missing { input: 0, row_group: 0 })));
