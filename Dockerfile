@@ -4,6 +4,8 @@
 #   docker run --rm -p 3200:3200 -p 4317:4317 -p 4318:4318 -v spanlake:/data spanlake
 
 FROM rust:1.95-slim-bookworm AS build
+# The allocator is built with make.
+RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
 # The caches outlive the build, so that the second one compiles only what changed; the binary must be copied out.

@@ -14,9 +14,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Decoding allocates many small strings: with the system allocator it takes half as long again.
+/// docs/decisions/0011-allocator.md says why; its settings stand in .cargo/config.toml.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     cli::run(cli::Cli::parse())

@@ -4,7 +4,6 @@
 //! of them are started here, and nothing else.
 
 mod admin;
-mod allocator;
 mod blocks;
 mod log;
 mod process;
@@ -45,7 +44,6 @@ const PROBE_WAIT: Duration = Duration::from_secs(5);
 /// If the store or a port cannot be had, if the store lacks what we ask of every store, or if spans were still
 /// unacknowledged when the time to stop was over.
 pub fn run(mut config: Config, print_addresses: bool, demo: Option<demo::Plan>) -> anyhow::Result<()> {
-    allocator::return_freed_memory_soon();
     let started = Instant::now();
     config.tenancy.demo = demo.is_some();
     log::begin(&config.log)?;

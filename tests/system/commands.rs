@@ -46,3 +46,14 @@ fn stdout(output: &Output) -> String {
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
+
+/// Without them a process keeps freed memory ten times as long, and nobody would notice.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn settings_of_the_allocator_are_compiled_in() {
+    let output = binary().arg("--version").env("MALLOC_CONF", "confirm_conf:true").output().expect("the binary runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    for setting in ["background_thread:true", "dirty_decay_ms:1000", "muzzy_decay_ms:0"] {
+        assert!(told.contains(setting), "{setting}: {told}");
+    }
+}

@@ -101,6 +101,8 @@ fn build_context_holds_every_crate() {
         let line = format!("!{}", member.as_str().expect("a directory"));
         assert!(ignored.lines().any(|found| found == line), "{line} is missing in .dockerignore");
     }
+    // Settings of the allocator.
+    assert!(ignored.lines().any(|found| found == "!.cargo"), "!.cargo is missing in .dockerignore");
 }
 
 /// Every file that a service mounts is there.
