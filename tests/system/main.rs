@@ -25,6 +25,7 @@ mod queries;
 mod runbook;
 mod s3;
 mod stop;
+mod stress;
 mod tidy;
 mod traffic;
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::sample::rss_bytes;
 use super::server::Server;
-use super::traffic::{Template, now_unix_nanos, request, text};
+use super::traffic::{Template, USUAL_TRACES, now_unix_nanos, request, text};
 use crate::client::Client;
 use crate::{Error, table};
 
@@ -67,8 +67,9 @@ pub(crate) async fn run(args: HostileArgs) -> Result<(), Error> {
     let directory = tempfile::tempdir().map_err(Error::file(std::path::Path::new("a temporary directory")))?;
     let mut settings: Vec<&str> = args.set.iter().map(String::as_str).collect();
     settings.push("tenancy.enabled=true");
-    let server = Server::start(directory.path(), &settings).await?;
-    let mut world = World { server: &server, usual: Template::new(7, "usual"), number: 0, outcomes: Vec::new() };
+    let server = Server::start(directory.path(), None, &settings).await?;
+    let mut world =
+        World { server: &server, usual: Template::new(7, "usual", USUAL_TRACES), number: 0, outcomes: Vec::new() };
     world.keys(args.keys).await?;
     world.values().await?;
     world.large_trace(args.trace_spans).await?;

@@ -12,18 +12,21 @@ use serde::Serialize;
 use super::readback::Account;
 use super::sample::rss_bytes;
 use super::server::Server;
-use super::traffic::{REQUEST_SPANS, Template};
+use super::traffic::{TRACE_SPANS, Template, USUAL_TRACES};
 use crate::client::Client;
 use crate::latency::{Latencies, Quantiles};
 use crate::{Error, table};
 
 /// Requests under way at once of the small tenant, and while the server warms up.
 const CALM_CONNECTIONS: u64 = 8;
-/// Requests under way at once while it is measured what the server can sustain: enough to hide the wait for a group commit,
-/// and few enough that none is refused.
+/// Requests of the usual size under way at once while it is measured what the server can sustain: enough to hide the wait for a
+/// group commit, and few enough that none is refused.
 const FULL_CONNECTIONS: u64 = 256;
 /// Connections of the large tenant.
 const LARGE_CONNECTIONS: u64 = 512;
+/// Connections that offer more than can be taken, and the fewest of them where requests are large.
+const OVERLOAD_CONNECTIONS: u64 = 3_000;
+const MIN_OVERLOAD_CONNECTIONS: u64 = 300;
 /// The small tenant's requests a second.
 const SMALL_RATE: f64 = 10.0;
 const TENANT_HEADER: &str = "x-scope-orgid";
@@ -34,19 +37,26 @@ pub struct OverloadArgs {
     /// How long the overload lasts.
     #[arg(long, default_value_t = 120)]
     seconds: u64,
-    /// How long the rates before it are measured.
-    #[arg(long, default_value_t = 15)]
+    /// How long the rates before it are measured: long enough for compaction to have its usual share in them.
+    #[arg(long, default_value_t = 60)]
     calm_seconds: u64,
     /// Load as a multiple of what the server can sustain.
     #[arg(long, default_value_t = 10.0)]
     factor: f64,
     /// Connections that offer it, each with one request at a time; their requests together are more than the server's
-    /// `ingester.max_in_flight_bytes`.
-    #[arg(long, default_value_t = 3_000)]
-    connections: u64,
+    /// `ingester.max_in_flight_bytes`. Without it 3,000, fewer where requests are large.
+    #[arg(long)]
+    connections: Option<u64>,
     /// How many times its share the large tenant sends.
     #[arg(long, default_value_t = 20.0)]
     noise: f64,
+    /// Traces of a request, of ten spans each: a service's own exporter sends some ten, a collector some hundred.
+    #[arg(long, default_value_t = USUAL_TRACES, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    request_traces: u64,
+    /// Command that starts the server, which must `exec` what it is given; split at spaces. One that keeps it to a part of
+    /// the machine (`systemd-run --scope -p CPUQuota=15%`) lets the sender be the stronger of the two.
+    #[arg(long, value_name = "COMMAND")]
+    under: Option<String>,
     /// A setting of the server; may be repeated.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     set: Vec<String>,
@@ -59,6 +69,9 @@ pub struct OverloadArgs {
 #[derive(Debug, Default, Serialize)]
 struct Stretch {
     seconds: f64,
+    /// What was to be sent, if that was not whatever goes.
+    wanted_spans_per_second: Option<f64>,
+    /// What was sent, answered or not.
     offered_spans_per_second: f64,
     accepted_spans_per_second: f64,
     accepted_requests: u64,
@@ -108,8 +121,9 @@ pub(crate) async fn run(args: OverloadArgs) -> Result<(), Error> {
 async fn measure(args: &OverloadArgs) -> Result<Report, Error> {
     let directory = tempfile::tempdir().map_err(Error::file(std::path::Path::new("a temporary directory")))?;
     let settings: Vec<&str> = args.set.iter().map(String::as_str).collect();
-    let server = Server::start(directory.path(), &settings).await?;
-    let template = Arc::new(Template::new(1, "overload"));
+    let server = Server::start(directory.path(), args.under.as_deref(), &settings).await?;
+    let template = Arc::new(Template::new(1, "overload", args.request_traces));
+    let request_spans = template.ids().request_spans() as f64;
     let numbers = Arc::new(AtomicU64::new(0));
     let load = |connections, rate| Load {
         template: Arc::clone(&template),
@@ -120,9 +134,15 @@ async fn measure(args: &OverloadArgs) -> Result<Report, Error> {
     };
     let calm = Duration::from_secs(args.calm_seconds);
     load(CALM_CONNECTIONS, None).run(&server, calm / 4).await?;
-    let mut sustainable = load(FULL_CONNECTIONS, None).run(&server, calm).await?;
-    let rate = sustainable.accepted_spans_per_second * args.factor / REQUEST_SPANS as f64;
-    let mut overload = load(args.connections, Some(rate)).run(&server, Duration::from_secs(args.seconds)).await?;
+    // As many spans are under way with large requests as with usual ones.
+    let of_size = |connections: u64| connections * USUAL_TRACES / args.request_traces;
+    let full = of_size(FULL_CONNECTIONS).clamp(CALM_CONNECTIONS, FULL_CONNECTIONS);
+    let mut sustainable = load(full, None).run(&server, calm).await?;
+    let rate = sustainable.accepted_spans_per_second * args.factor / request_spans;
+    let connections = args
+        .connections
+        .unwrap_or_else(|| of_size(OVERLOAD_CONNECTIONS).clamp(MIN_OVERLOAD_CONNECTIONS, OVERLOAD_CONNECTIONS));
+    let mut overload = load(connections, Some(rate)).run(&server, Duration::from_secs(args.seconds)).await?;
     let ended = Instant::now();
     let mut recovery = load(1, None);
     recovery.connections = 1;
@@ -137,7 +157,7 @@ async fn measure(args: &OverloadArgs) -> Result<Report, Error> {
     server.stop().await?;
     let mut acknowledged = std::mem::take(&mut sustainable.acknowledged);
     acknowledged.append(&mut overload.acknowledged);
-    let account = Account::of(&data, "single-tenant", template.salt(), &acknowledged).await?;
+    let account = Account::of(&data, "single-tenant", template.ids(), &acknowledged).await?;
     drop(directory);
 
     let [small_alone, small_beside_large, large] = neighbours(args, sustainable.accepted_spans_per_second).await?;
@@ -160,20 +180,20 @@ async fn neighbours(args: &OverloadArgs, sustainable: f64) -> Result<[Stretch; 3
     let directory = tempfile::tempdir().map_err(Error::file(std::path::Path::new("a temporary directory")))?;
     let mut settings: Vec<&str> = args.set.iter().map(String::as_str).collect();
     settings.push("tenancy.enabled=true");
-    let server = Server::start(directory.path(), &settings).await?;
-    let load = |salt, name, connections, rate| Load {
-        template: Arc::new(Template::new(salt, name)),
+    let server = Server::start(directory.path(), args.under.as_deref(), &settings).await?;
+    let load = |salt, name, traces, connections, rate| Load {
+        template: Arc::new(Template::new(salt, name, traces)),
         numbers: Arc::default(),
         connections,
         rate: Some(rate),
         tenant: Some(name),
     };
     let calm = Duration::from_secs(args.calm_seconds.max(5));
-    let small = load(2, "small", CALM_CONNECTIONS, SMALL_RATE);
+    let small = load(2, "small", USUAL_TRACES, CALM_CONNECTIONS, SMALL_RATE);
     small.run(&server, calm / 4).await?;
     let alone = small.run(&server, calm).await?;
-    let rate = args.noise * sustainable / 2.0 / REQUEST_SPANS as f64;
-    let noisy = load(3, "large", LARGE_CONNECTIONS, rate);
+    let rate = args.noise * sustainable / 2.0 / (args.request_traces * TRACE_SPANS) as f64;
+    let noisy = load(3, "large", args.request_traces, LARGE_CONNECTIONS, rate);
     let (beside, large) = tokio::join!(
         async {
             // The large tenant is at full load when the small one is looked at.
@@ -217,7 +237,9 @@ impl Load {
             Ok(tokio::spawn(sender.run(start, duration)))
         });
         let senders = senders.collect::<Result<Vec<_>, Error>>()?;
-        let mut stretch = Stretch::default();
+        let request_spans = self.template.ids().request_spans() as f64;
+        let mut stretch =
+            Stretch { wanted_spans_per_second: self.rate.map(|rate| rate * request_spans), ..Stretch::default() };
         let pid = server.pid();
         while start.elapsed() < duration {
             stretch.peak_rss_bytes = stretch.peak_rss_bytes.max(rss_bytes(pid));
@@ -237,8 +259,8 @@ impl Load {
         }
         stretch.seconds = start.elapsed().as_secs_f64();
         let calls = stretch.accepted_requests + stretch.refused_requests + stretch.other_answers + stretch.broken_calls;
-        stretch.offered_spans_per_second = (calls * REQUEST_SPANS) as f64 / stretch.seconds;
-        stretch.accepted_spans_per_second = (stretch.accepted_requests * REQUEST_SPANS) as f64 / stretch.seconds;
+        stretch.offered_spans_per_second = calls as f64 * request_spans / stretch.seconds;
+        stretch.accepted_spans_per_second = stretch.accepted_requests as f64 * request_spans / stretch.seconds;
         stretch.acknowledgement = latencies.quantiles();
         Ok(stretch)
     }
@@ -295,6 +317,7 @@ impl Report {
     fn render(&self) -> String {
         let header = [
             "",
+            "wanted spans/s",
             "offered spans/s",
             "accepted spans/s",
             "refused",
@@ -316,6 +339,7 @@ impl Report {
         rows.extend(stretches.map(|(name, stretch)| {
             [
                 name.to_owned(),
+                stretch.wanted_spans_per_second.map_or_else(|| "all".to_owned(), |wanted| format!("{wanted:.0}")),
                 format!("{:.0}", stretch.offered_spans_per_second),
                 format!("{:.0}", stretch.accepted_spans_per_second),
                 stretch.refused_requests.to_string(),

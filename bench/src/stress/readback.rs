@@ -7,7 +7,7 @@ use spanlake_catalog::Catalog;
 use spanlake_model::Tenant;
 use spanlake_storage::{Config, Store};
 
-use super::traffic::{SPANS, TRACES, trace_id};
+use super::traffic::{Ids, TRACE_SPANS};
 use crate::Error;
 
 /// How acknowledged spans were found.
@@ -20,16 +20,16 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Counts requests of one salt, all acknowledged, against what a tenant's live blocks hold.
-    pub(super) async fn of(data: &Path, tenant: &str, salt: u64, acknowledged: &[u64]) -> Result<Self, Error> {
-        let stored = stored(data, tenant, salt).await?;
+    /// Counts requests of one template, all acknowledged, against what a tenant's live blocks hold.
+    pub(super) async fn of(data: &Path, tenant: &str, ids: Ids, acknowledged: &[u64]) -> Result<Self, Error> {
+        let stored = stored(data, tenant, ids.salt).await?;
         let mut account = Self::default();
         for request in acknowledged {
-            for trace in 0..TRACES {
-                let found = stored.get(&trace_id(salt, *request, trace)).copied().unwrap_or(0);
-                account.acknowledged_spans += SPANS;
-                account.lost_spans += SPANS.saturating_sub(found);
-                account.duplicated_spans += found.saturating_sub(SPANS);
+            for trace in 0..ids.traces {
+                let found = stored.get(&ids.trace_id(*request, trace)).copied().unwrap_or(0);
+                account.acknowledged_spans += TRACE_SPANS;
+                account.lost_spans += TRACE_SPANS.saturating_sub(found);
+                account.duplicated_spans += found.saturating_sub(TRACE_SPANS);
             }
         }
         Ok(account)

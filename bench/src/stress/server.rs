@@ -30,15 +30,20 @@ struct Addresses {
 }
 
 impl Server {
-    /// Starts it over `directory`, with settings as `section.key=value`.
+    /// Starts it over `directory`, with settings as `section.key=value`, by way of the command `under` if there is one,
+    /// which must become the program that it is given (`exec`).
     ///
     /// # Errors
     /// [`Error::Server`] if it does not get ready, [`Error::File`] if it cannot be started.
-    pub(super) async fn start(directory: &Path, settings: &[&str]) -> Result<Self, Error> {
+    pub(super) async fn start(directory: &Path, under: Option<&str>, settings: &[&str]) -> Result<Self, Error> {
         let program = std::env::current_exe().map_err(Error::file(Path::new("this program")))?;
         let printed = directory.join("addresses");
         let create = |path: &Path| std::fs::File::create(path).map_err(Error::file(path));
-        let mut command = Command::new(&program);
+        let words = under.unwrap_or_default().split_whitespace().map(PathBuf::from);
+        let mut words = words.chain([program]);
+        let first = words.next().unwrap_or_default();
+        let mut command = Command::new(&first);
+        command.args(words);
         command.args(["serve", "--print-addresses", "--storage-url"]).arg(directory.join("data"));
         for key in ["server.http_listen", "server.grpc_listen", "otlp.http_listen", "otlp.grpc_listen"] {
             command.arg("--set").arg(format!("{key}=127.0.0.1:0"));
@@ -47,7 +52,7 @@ impl Server {
             command.arg("--set").arg(setting);
         });
         command.stdin(Stdio::null()).stdout(create(&printed)?).stderr(create(&directory.join("log"))?);
-        let child = command.spawn().map_err(Error::file(&program))?;
+        let child = command.spawn().map_err(Error::file(&first))?;
         let mut server = Self { child, directory: directory.to_owned(), http: String::new(), otlp_http: String::new() };
         let deadline = Instant::now() + READY_TIMEOUT;
         while !server.is_ready(&printed).await {

@@ -14,7 +14,7 @@ use super::plot::{Series, svg};
 use super::readback::Account;
 use super::sample::{Sample, slope};
 use super::server::Server;
-use super::traffic::{REQUEST_SPANS, Template, trace_id};
+use super::traffic::{AGE_NANOS, Template, USUAL_TRACES};
 use crate::latency::{Latencies, Quantiles};
 use crate::{Error, table};
 
@@ -35,6 +35,10 @@ pub struct SoakArgs {
     /// Pause of each asking connection between two queries, in milliseconds.
     #[arg(long, default_value_t = 100)]
     query_pause: u64,
+    /// How many minutes spans are kept, in windows of an eighth of it; 0 is for ever. With it, the data stays as large as it
+    /// is once, and so should all else.
+    #[arg(long, default_value_t = 0)]
+    retention_minutes: u32,
     /// File for a line each second, and beside it a picture (`.svg`) of them.
     #[arg(long, value_name = "FILE", default_value = "soak.csv")]
     csv: PathBuf,
@@ -71,6 +75,8 @@ struct World {
     is_over: AtomicBool,
     rate: f64,
     pause: Duration,
+    /// Zero is for ever.
+    retention: Duration,
     start: Instant,
 }
 
@@ -88,16 +94,20 @@ struct Line {
 /// [`Error::Server`] if the server does not start or stop; [`Error::File`] for the files.
 pub(crate) async fn run(args: SoakArgs) -> Result<(), Error> {
     let directory = tempfile::tempdir().map_err(Error::file(std::path::Path::new("a temporary directory")))?;
-    let settings: Vec<&str> = args.set.iter().map(String::as_str).collect();
-    let server = Server::start(directory.path(), &settings).await?;
+    let retention = Duration::from_secs(u64::from(args.retention_minutes) * 60);
+    let short_lived = short_lived(retention);
+    let settings: Vec<&str> = short_lived.iter().chain(&args.set).map(String::as_str).collect();
+    let server = Server::start(directory.path(), None, &settings).await?;
+    let template = Template::new(11, "soak", USUAL_TRACES);
     let world = Arc::new(World {
         seen: Default::default(),
-        template: Template::new(11, "soak"),
+        rate: args.rate as f64 / template.ids().request_spans() as f64,
+        template,
         acknowledged: Mutex::default(),
         next: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
-        rate: args.rate as f64 / REQUEST_SPANS as f64,
         pause: Duration::from_millis(args.query_pause),
+        retention,
         start: Instant::now(),
     });
     let mut tasks = Vec::new();
@@ -114,13 +124,37 @@ pub(crate) async fn run(args: SoakArgs) -> Result<(), Error> {
     }
     let data = server.data();
     server.stop().await?;
-    let acknowledged = std::mem::take(&mut *world.acknowledged.lock().unwrap_or_else(PoisonError::into_inner));
-    let account = Account::of(&data, "single-tenant", world.template.salt(), &acknowledged).await?;
+    let mut acknowledged = std::mem::take(&mut *world.acknowledged.lock().unwrap_or_else(PoisonError::into_inner));
+    let oldest = world.oldest(retention);
+    acknowledged.retain(|turn| *turn >= oldest);
+    let account = Account::of(&data, "single-tenant", world.template.ids(), &acknowledged).await?;
     std::fs::write(&args.csv, csv(&lines)).map_err(Error::file(&args.csv))?;
     let picture = args.csv.with_extension("svg");
     std::fs::write(&picture, plot(&lines)).map_err(Error::file(&picture))?;
     print!("{}", summary(&world, &lines, account));
     Ok(())
+}
+
+/// Settings under which data is merged, dropped and deleted within some minutes as it is within days otherwise.
+fn short_lived(retention: Duration) -> Vec<String> {
+    if retention.is_zero() {
+        return Vec::new();
+    }
+    let seconds = |part: u32| (retention / part).as_secs().max(1);
+    // `late_retention` is so short that nothing stays only because it was merged a while ago. What is deleted may be read for as long
+    // as two queries take, and a minute.
+    let grace = seconds(6).max(80);
+    vec![
+        "querier.query_timeout=10s".to_owned(),
+        format!("compactor.retention={}s", seconds(1)),
+        format!("compactor.late_retention={}s", seconds(16)),
+        format!("compactor.window={}s", seconds(8)),
+        format!("compactor.window_grace={}s", seconds(40)),
+        format!("compactor.l0_delete_grace={grace}s"),
+        format!("compactor.delete_grace={grace}s"),
+        format!("compactor.manifest_min_age={grace}s"),
+        format!("compactor.sweep_interval={}s", seconds(8)),
+    ]
 }
 
 /// Looks at the server once a second.
@@ -134,7 +168,7 @@ async fn watch(world: &World, server: &Server, duration: Duration) -> Vec<Line> 
         // A walk over many files does not belong on a thread that measures others.
         let sample = tokio::task::spawn_blocking(move || Sample::take(pid, &data)).await.unwrap_or_default();
         let count = world.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
-        let spans = count * REQUEST_SPANS;
+        let spans = count * world.template.ids().request_spans();
         let latencies = [0, 1, 2, 3].map(|number| {
             let mut recent = world.seen[number].recent.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *recent).quantiles()
@@ -191,16 +225,33 @@ async fn connection(world: Arc<World>, number: usize, mut client: crate::client:
 }
 
 impl World {
+    /// The first request whose spans are all younger than an age. They end a little before it is sent, which is when it is due
+    /// or later. Of age zero, which is none, the first of all.
+    fn oldest(&self, age: Duration) -> u64 {
+        if age.is_zero() {
+            return 0;
+        }
+        let gone = (self.start.elapsed() + Duration::from_nanos(AGE_NANOS)).saturating_sub(age);
+        (gone.as_secs_f64() * self.rate).ceil() as u64
+    }
+
     /// The path of the next question, once there is something to ask for.
     fn question(&self, work: Work, dice: &mut crate::dice::Dice) -> Option<String> {
         let acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
         let count = acknowledged.len() as u64;
+        if count == 0 {
+            return None;
+        }
         let oldest = count.saturating_sub(REMEMBERED);
-        let request = if count == 0 { return None } else { acknowledged[dice.between(oldest, count - 1) as usize] };
+        let request = acknowledged[dice.between(oldest, count - 1) as usize];
         drop(acknowledged);
+        // Well before it goes, so that it is there when it is looked for.
+        if request < self.oldest(self.retention / 2) {
+            return None;
+        }
         let now = super::traffic::now_unix_nanos() / 1_000_000_000;
         Some(match work {
-            Work::Lookup => format!("/api/traces/{}", TraceId(trace_id(self.template.salt(), request, 0))),
+            Work::Lookup => format!("/api/traces/{}", TraceId(self.template.ids().trace_id(request, 0))),
             // { name = "step 3" && duration > 5ms }
             Work::Search => {
                 "/api/search?q=%7B%20name%20%3D%20%22step%203%22%20%26%26%20duration%20%3E%205ms%20%7D&limit=20"

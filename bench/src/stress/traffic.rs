@@ -1,6 +1,8 @@
 //! Requests whose trace ids say which request they belong to, so that what is stored can be counted against what was
-//! acknowledged. Making the next one costs a copy of its bytes: the sender shares its cores with what it measures.
+//! acknowledged. Making the next one costs a copy of its bytes and the time on a few of them: the sender shares its cores with
+//! what it measures.
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -13,81 +15,136 @@ use prost::Message as _;
 
 use crate::dice::Dice;
 
-/// Traces of a request.
-pub(super) const TRACES: u64 = 10;
-/// Spans of each.
-pub(super) const SPANS: u64 = 10;
-/// Spans of a request.
-pub(super) const REQUEST_SPANS: u64 = TRACES * SPANS;
+/// Spans of each trace.
+pub(super) const TRACE_SPANS: u64 = 10;
+/// Traces of a usual request: a hundred spans, what a service's own exporter sends.
+pub(super) const USUAL_TRACES: u64 = 10;
 
-/// A request to be sent again and again, each time with other ids.
+/// How long before a request is made its first span starts; the last one ends before it is made.
+pub(super) const AGE_NANOS: u64 = 100_000_000;
+
+/// A request to be sent again and again, each time with other ids and the time of day.
 pub(super) struct Template {
     body: Vec<u8>,
-    /// Where the trace ids of its spans lie, with the number of the trace.
-    places: Vec<(usize, u64)>,
-    salt: u64,
+    places: Vec<Place>,
+    ids: Ids,
 }
 
-/// The id of a trace of a request.
-pub(super) fn trace_id(salt: u64, request: u64, trace: u64) -> [u8; 16] {
-    let id = u128::from(salt) << 64 | u128::from(request * TRACES + trace + 1);
-    id.to_be_bytes()
+/// Where in the body one span has what changes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    trace_id_at: usize,
+    /// The number of the trace.
+    trace: u64,
+    start_at: usize,
+    /// After the request's first.
+    start_nanos: u64,
+    end_at: usize,
+    end_nanos: u64,
+}
+
+/// Which traces belong to the requests of a template.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ids {
+    /// The first half of them all.
+    pub(super) salt: u64,
+    /// Traces of a request.
+    pub(super) traces: u64,
+}
+
+impl Ids {
+    /// The id of a trace of a request.
+    pub(super) fn trace_id(self, request: u64, trace: u64) -> [u8; 16] {
+        let id = u128::from(self.salt) << 64 | u128::from(request * self.traces + trace + 1);
+        id.to_be_bytes()
+    }
+
+    /// Spans of a request.
+    pub(super) fn request_spans(self) -> u64 {
+        self.traces * TRACE_SPANS
+    }
 }
 
 impl Template {
-    /// A request of a hundred spans as services send them, some attributes on each. Other salts never share a trace.
-    pub(super) fn new(salt: u64, service: &str) -> Self {
+    /// A request of so many traces as services send them, some attributes on each span. Other salts never share a trace.
+    pub(super) fn new(salt: u64, service: &str, traces: u64) -> Self {
         let mut dice = Dice::new(salt);
-        let salt = dice.bits() | 1;
+        let ids = Ids { salt: dice.bits() | 1, traces };
         // Found again by what no other bytes of the request hold.
-        let mark = |trace: u64| trace_id(salt, u64::MAX / TRACES - 1, trace);
-        let span = |dice: &mut Dice, trace: u64, place: u64| Span {
-            trace_id: mark(trace).to_vec(),
-            span_id: (place + 1).to_be_bytes().to_vec(),
-            parent_span_id: if place == 0 { Vec::new() } else { (place.div_ceil(2)).to_be_bytes().to_vec() },
-            name: format!("step {place}"),
-            kind: 1 + (place % 3) as i32,
-            start_time_unix_nano: now_unix_nanos() + place * 1_000_000,
-            end_time_unix_nano: now_unix_nanos() + place * 1_000_000 + dice.below(50_000_000),
-            attributes: vec![
-                text("http.request.method", dice.pick::<&str>(&["GET", "POST", "PUT"])),
-                text("http.route", &format!("/api/{}", dice.below(40))),
-                text("user.id", &format!("user {}", dice.below(100_000))),
-                text("request.id", &dice.uuid()),
-                KeyValue {
-                    key: "http.response.status_code".to_owned(),
-                    value: Some(AnyValue { value: Some(Value::IntValue(200 + dice.below(4) as i64)) }),
-                    ..KeyValue::default()
-                },
-            ],
-            ..Span::default()
+        let mark = |trace: u64| ids.trace_id(u64::MAX / traces - 1, trace);
+        // Two times a span from here on, found again in the same way.
+        let first_mark = dice.bits() >> 1;
+        let mut places = Vec::new();
+        let mut span = |dice: &mut Dice, trace: u64, place: u64| {
+            let number = places.len() as u64;
+            let (start_nanos, length_nanos) = (place * 1_000_000, dice.below(50_000_000));
+            places.push(Place { trace, start_nanos, end_nanos: start_nanos + length_nanos, ..Place::default() });
+            Span {
+                trace_id: mark(trace).to_vec(),
+                span_id: (place + 1).to_be_bytes().to_vec(),
+                parent_span_id: if place == 0 { Vec::new() } else { (place.div_ceil(2)).to_be_bytes().to_vec() },
+                name: format!("step {place}"),
+                kind: 1 + (place % 3) as i32,
+                start_time_unix_nano: first_mark + 2 * number,
+                end_time_unix_nano: first_mark + 2 * number + 1,
+                attributes: vec![
+                    text("http.request.method", dice.pick::<&str>(&["GET", "POST", "PUT"])),
+                    text("http.route", &format!("/api/{}", dice.below(40))),
+                    text("user.id", &format!("user {}", dice.below(100_000))),
+                    text("request.id", &dice.uuid()),
+                    KeyValue {
+                        key: "http.response.status_code".to_owned(),
+                        value: Some(AnyValue { value: Some(Value::IntValue(200 + dice.below(4) as i64)) }),
+                        ..KeyValue::default()
+                    },
+                ],
+                ..Span::default()
+            }
         };
         let mut spans = Vec::new();
-        for trace in 0..TRACES {
-            spans.extend((0..SPANS).map(|place| span(&mut dice, trace, place)));
+        for trace in 0..traces {
+            spans.extend((0..TRACE_SPANS).map(|place| span(&mut dice, trace, place)));
         }
         let body = request(service, spans).encode_to_vec();
-        let mut places = Vec::new();
-        for trace in 0..TRACES {
-            let found = body.windows(16).enumerate().filter(|(_, bytes)| *bytes == mark(trace));
-            places.extend(found.map(|(at, _)| (at, trace)));
+        // A trace has its spans side by side, in their order.
+        let marks: HashMap<[u8; 16], usize> =
+            (0..traces).map(|trace| (mark(trace), (trace * TRACE_SPANS) as usize)).collect();
+        let mut seen = vec![0; places.len()];
+        let mut next: HashMap<usize, usize> = HashMap::new();
+        for (at, bytes) in body.windows(16).enumerate() {
+            if let Some(first) = marks.get(bytes) {
+                let place = next.entry(*first).or_insert(*first);
+                (places[*place].trace_id_at, seen[*place]) = (at, seen[*place] + 1);
+                *place += 1;
+            }
         }
-        assert_eq!(places.len() as u64, REQUEST_SPANS, "every span has its trace id once");
-        Self { body, places, salt }
+        for (at, bytes) in body.windows(8).enumerate() {
+            let time = u64::from_le_bytes(bytes.try_into().expect("a window of eight")).wrapping_sub(first_mark);
+            if let Some(place) = places.get_mut((time / 2) as usize) {
+                *(if time % 2 == 0 { &mut place.start_at } else { &mut place.end_at }) = at;
+                seen[(time / 2) as usize] += 1;
+            }
+        }
+        assert!(seen.iter().all(|count| *count == 3), "every span has its trace id, its start and its end once");
+        Self { body, places, ids }
     }
 
-    /// The request of this number.
+    /// The request of this number, as of now.
     pub(super) fn request(&self, number: u64) -> Bytes {
         let mut body = self.body.clone();
-        for (at, trace) in &self.places {
-            body[*at..*at + 16].copy_from_slice(&trace_id(self.salt, number, *trace));
+        let first_nanos = now_unix_nanos() - AGE_NANOS;
+        for place in &self.places {
+            let mut put = |at: usize, bytes: &[u8]| body[at..at + bytes.len()].copy_from_slice(bytes);
+            put(place.trace_id_at, &self.ids.trace_id(number, place.trace));
+            put(place.start_at, &(first_nanos + place.start_nanos).to_le_bytes());
+            put(place.end_at, &(first_nanos + place.end_nanos).to_le_bytes());
         }
         body.into()
     }
 
-    /// The first half of all its trace ids.
-    pub(super) fn salt(&self) -> u64 {
-        self.salt
+    /// The traces of its requests.
+    pub(super) fn ids(&self) -> Ids {
+        self.ids
     }
 }
 
@@ -116,15 +173,25 @@ mod tests {
 
     #[test]
     fn every_request_has_traces_of_its_own() {
-        let template = Template::new(1, "test");
-        let ids = |number| {
-            let batch = spanlake_otlp::index(template.request(number), &spanlake_otlp::Limits::default());
-            let batch = batch.expect("a good request");
-            assert_eq!((batch.spans.len() as u64, batch.rejected.span_count), (REQUEST_SPANS, 0));
-            batch.spans.iter().map(|span| span.trace_id).collect::<std::collections::BTreeSet<_>>()
-        };
-        let (first, second) = (ids(0), ids(1));
-        assert_eq!((first.len() as u64, first.is_disjoint(&second)), (TRACES, true));
-        assert!(first.contains(&spanlake_model::TraceId(trace_id(template.salt(), 0, 0))));
+        for traces in [1, USUAL_TRACES, 1_000] {
+            let template = Template::new(1, "test", traces);
+            let ids = |number| {
+                let batch = spanlake_otlp::index(template.request(number), &spanlake_otlp::Limits::default());
+                let batch = batch.expect("a good request");
+                let spans = template.ids().request_spans();
+                assert_eq!((batch.spans.len() as u64, batch.rejected.span_count), (spans, 0));
+                let now = now_unix_nanos();
+                assert!(batch.spans.iter().all(|span| {
+                    let is_recent = |nanos: u64| (now - 60_000_000_000..now).contains(&nanos);
+                    span.start_unix_nanos <= span.end_unix_nanos
+                        && is_recent(span.start_unix_nanos)
+                        && is_recent(span.end_unix_nanos)
+                }));
+                batch.spans.iter().map(|span| span.trace_id).collect::<std::collections::BTreeSet<_>>()
+            };
+            let (first, second) = (ids(0), ids(1));
+            assert_eq!((first.len() as u64, first.is_disjoint(&second)), (traces, true));
+            assert!(first.contains(&spanlake_model::TraceId(template.ids().trace_id(0, 0))));
+        }
     }
 }
