@@ -299,7 +299,8 @@ fn value(of: &KeyValue) -> Option<(String, Option<f64>)> {
         Value::StringValue(text) => (text.clone(), None),
         Value::BoolValue(bool) => (bool.to_string(), None),
         Value::IntValue(number) => (String::new(), Some(*number as f64)),
-        Value::DoubleValue(number) if !number.is_nan() => (String::new(), Some(*number)),
+        // -0.0 and 0.0 are the same double.
+        Value::DoubleValue(number) if !number.is_nan() => (String::new(), Some(number + 0.0)),
         _ => return None,
     })
 }

@@ -304,7 +304,11 @@ fn seen(value: &Value) -> Option<(String, Option<f64>, &'static str)> {
     Some(match value {
         Value::String(text) => (text.clone(), None, "string"),
         Value::Int(number) | Value::Duration(number) => (number.to_string(), Some(*number as f64), "int"),
-        Value::Float(number) => (number.to_string(), Some(*number), "double"),
+        Value::Float(number) => {
+            // Zero has two spellings, and is one value.
+            let number = number + 0.0;
+            (number.to_string(), Some(number), "double")
+        }
         Value::Bool(bool) => (bool.to_string(), None, "bool"),
         Value::Status(status) => (status.word().to_owned(), None, "keyword"),
         Value::Kind(kind) => (kind.word().to_owned(), None, "keyword"),
