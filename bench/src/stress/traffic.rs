@@ -106,14 +106,12 @@ impl Template {
             spans.extend((0..TRACE_SPANS).map(|place| span(&mut dice, trace, place)));
         }
         let body = request(service, spans).encode_to_vec();
-        // A trace has its spans side by side, in their order.
-        let marks: HashMap<[u8; 16], usize> =
+        // A trace has its spans side by side: of each trace, the place of the span that is found next.
+        let mut marks: HashMap<[u8; 16], usize> =
             (0..traces).map(|trace| (mark(trace), (trace * TRACE_SPANS) as usize)).collect();
         let mut seen = vec![0; places.len()];
-        let mut next: HashMap<usize, usize> = HashMap::new();
         for (at, bytes) in body.windows(16).enumerate() {
-            if let Some(first) = marks.get(bytes) {
-                let place = next.entry(*first).or_insert(*first);
+            if let Some(place) = marks.get_mut(bytes) {
                 (places[*place].trace_id_at, seen[*place]) = (at, seen[*place] + 1);
                 *place += 1;
             }
