@@ -2,28 +2,10 @@
 // from the first page to the span that is to blame.
 
 import type { Page } from "playwright-core";
-import { expect, inject, test } from "vitest";
-import { hour, useBrowser, visit } from "./browser/browser";
-import { DEMO_NOW } from "./browser/demo";
+import { expect, test } from "vitest";
+import { hour, traceOf, useBrowser, visit } from "./browser/browser";
 
 useBrowser();
-
-const END_SECONDS = Date.parse(DEMO_NOW) / 1_000;
-
-/** The id of a trace of the last hour that a query finds. */
-async function traceOf(query: string): Promise<string> {
-  const params = new URLSearchParams({
-    q: query,
-    start: String(END_SECONDS - 3_600),
-    end: String(END_SECONDS),
-    limit: "1",
-  });
-  const answer = await fetch(`${inject("base")}/api/search?${params}`);
-  expect(answer.status, await answer.clone().text()).toBe(200);
-  const { traces } = (await answer.json()) as { traces: { traceID: string }[] };
-  expect(traces.length, query).toBeGreaterThan(0);
-  return traces[0].traceID.padStart(32, "0");
-}
 
 const labels = (page: Page): Promise<string[]> =>
   page.evaluate(() => window.__spanlake?.rows().map((row) => row.label) ?? []);

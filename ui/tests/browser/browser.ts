@@ -104,6 +104,23 @@ function useSteadyFont(): void {
   document.addEventListener("DOMContentLoaded", set);
 }
 
+/** The ids of traces of the hour before the demo's instant that a query finds: at least one, at most so many. */
+export async function tracesOf(query: string, limit = 1): Promise<string[]> {
+  const end = Date.parse(DEMO_NOW) / 1_000;
+  const params = new URLSearchParams({ q: query, start: String(end - 3_600), end: String(end), limit: String(limit) });
+  const answer = await fetch(`${inject("base")}/api/search?${params}`);
+  expect(answer.status, await answer.clone().text()).toBe(200);
+  const { traces } = (await answer.json()) as { traces: { traceID: string }[] };
+  expect(traces.length, query).toBeGreaterThan(0);
+  return traces.map((trace) => trace.traceID.padStart(32, "0"));
+}
+
+/** The first of them. */
+export async function traceOf(query: string): Promise<string> {
+  const [first = ""] = await tracesOf(query);
+  return first;
+}
+
 /** A query string with the last hour before the demo's instant and what is given. */
 export function hour(more: Record<string, string> = {}): string {
   return `?${new URLSearchParams({ from: "now-1h", to: "now", ...more })}`;

@@ -1,27 +1,12 @@
 // From a trace to what it does that others do not; its services as a map; and what a span's attributes lead to.
 
 import type { Page } from "playwright-core";
-import { expect, inject, test } from "vitest";
-import { hour, useBrowser, visit } from "./browser";
-import { DEMO_NOW } from "./demo";
+import { expect, test } from "vitest";
+import { hour, traceOf, useBrowser, visit } from "./browser";
 
 useBrowser();
 
-const END_SECONDS = Date.parse(DEMO_NOW) / 1_000;
 const RETRIED = '{ resource.service.name = "pay" && span.http.request.resend_count > 1 }';
-
-async function traceOf(query: string): Promise<string> {
-  const params = new URLSearchParams({
-    q: query,
-    start: String(END_SECONDS - 3_600),
-    end: String(END_SECONDS),
-    limit: "1",
-  });
-  const answer = await fetch(`${inject("base")}/api/search?${params}`);
-  const { traces } = (await answer.json()) as { traces: { traceID: string }[] };
-  if (!traces[0]) throw new Error(`no trace of ${query}`);
-  return traces[0].traceID.padStart(32, "0");
-}
 
 const param = (page: Page, key: string) => new URL(page.url()).searchParams.get(key);
 

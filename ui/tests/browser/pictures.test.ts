@@ -6,9 +6,8 @@ import { join, resolve } from "node:path";
 import pixelmatch from "pixelmatch";
 import type { Page } from "playwright-core";
 import { PNG } from "pngjs";
-import { expect, inject, test } from "vitest";
-import { hour, STEADY_FLAGS, useBrowser, visit } from "./browser";
-import { DEMO_NOW } from "./demo";
+import { expect, test } from "vitest";
+import { hour, STEADY_FLAGS, tracesOf, useBrowser, visit } from "./browser";
 import { indexedPng } from "./indexed-png";
 
 useBrowser(STEADY_FLAGS);
@@ -77,17 +76,8 @@ const PAGES: Shown[] = [
 
 /** Always the same of the traces in which the bank was asked again. */
 async function retriedTrace(): Promise<string> {
-  const end = Date.parse(DEMO_NOW) / 1_000;
-  const params = new URLSearchParams({
-    q: '{ resource.service.name = "pay" && span.http.request.resend_count > 1 }',
-    start: String(end - 3_600),
-    end: String(end),
-    limit: "5000",
-  });
-  const answer = await fetch(`${inject("base")}/api/search?${params}`);
-  const { traces } = (await answer.json()) as { traces: { traceID: string }[] };
-  const [first] = traces.map((trace) => trace.traceID.padStart(32, "0")).sort();
-  if (!first) throw new Error("the demo has no trace with retries");
+  const retried = '{ resource.service.name = "pay" && span.http.request.resend_count > 1 }';
+  const [first = ""] = (await tracesOf(retried, 5_000)).sort();
   return first;
 }
 
