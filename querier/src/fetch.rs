@@ -3,6 +3,7 @@
 //!
 //! It knows blocks and ranges, not what a query is looking for.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -227,7 +228,8 @@ impl<'a> Reads<'a> {
         self.shared.config.fetches_per_query.max(1)
     }
 
-    /// The blocks of the tenants that overlap the range or have a span without a start, newest end first. One listing per tenant, shared with others.
+    /// The blocks of the tenants that overlap the range or have a span without a start, newest end first. One listing per
+    /// tenant, shared with others.
     pub(crate) async fn blocks(&self, tenants: &[Tenant], range: TimeRange) -> Result<Vec<BlockRef>, Error> {
         match self.newest_blocks(tenants, range).await? {
             (blocks, None) => Ok(blocks),
@@ -256,6 +258,14 @@ impl<'a> Reads<'a> {
         });
         blocks.truncate(max);
         Ok((blocks, too_many))
+    }
+
+    /// The same for a search, which must know when no block that is left can have a trace before those it has found: the latest
+    /// [`latest_start`] first.
+    pub(crate) async fn searched_blocks(&self, tenants: &[Tenant], range: TimeRange) -> Result<Vec<BlockRef>, Error> {
+        let mut blocks = self.blocks(tenants, range).await?;
+        blocks.sort_by_key(|block| Reverse(latest_start(block)));
+        Ok(blocks)
     }
 
     /// Learns which traces of the tenants are deleted. One listing per tenant, shared with others.
@@ -438,6 +448,13 @@ impl<'a> Reads<'a> {
         let _of_process = Arc::clone(&self.shared.slots).acquire_owned().await.expect("the semaphore is never closed");
         Slot { _of_query, _of_process }
     }
+}
+
+/// The latest that a trace may start which has a piece in the block, in nanoseconds. A span without a start says nothing of when
+/// its trace starts.
+pub(crate) fn latest_start(block: &BlockRef) -> u64 {
+    let of_block = block.meta.time_range();
+    if of_block.start_unix_nanos == 0 { u64::MAX } else { of_block.end_unix_nanos }
 }
 
 fn storage_error(e: spanlake_storage::Error) -> Error {

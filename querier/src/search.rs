@@ -17,7 +17,7 @@ use spanlake_model::{Tenant, TimeRange, TraceId};
 
 use crate::engine::SpanSet;
 use crate::error::Error;
-use crate::fetch::Reads;
+use crate::fetch::{Reads, latest_start};
 use candidates::{Candidates, Progress};
 use scan::Scanned;
 
@@ -90,12 +90,12 @@ pub struct SearchAnswer {
 
 /// Finds the newest traces that match.
 ///
-/// Blocks are taken newest end first, some at a time, until the newest `limit` matches are certain: no block that is left
+/// Blocks are taken newest end first (before them those with spans without a start), some at a time, until the newest `limit` matches are certain: no block that is left
 /// reaches into the time from [`crate::Config::trace_reach`] before the oldest of them. Each block costs at most one GET for
 /// its tail, one for its search index and one per row group that may match a tag.
 pub(crate) async fn run(reads: &Reads<'_>, tenants: &[Tenant], request: &SearchRequest) -> Result<SearchAnswer, Error> {
     let reach_nanos = reads.shared.config.trace_reach.as_nanos();
-    let blocks = reads.blocks(tenants, widened(request.range, reach_nanos)).await?;
+    let blocks = reads.searched_blocks(tenants, widened(request.range, reach_nanos)).await?;
     let mut candidates = Candidates::new(request, reach_nanos, reads.shared.config.max_search_traces);
     let mut scanned: Vec<Option<Scanned>> = Vec::new();
     while scanned.len() < blocks.len() {
@@ -110,7 +110,7 @@ pub(crate) async fn run(reads: &Reads<'_>, tenants: &[Tenant], request: &SearchR
             candidates.add_block(first + i, &block)?;
             scanned.push(Some(block));
         }
-        let newest_left = blocks.get(scanned.len()).map(|block| block.meta.time_range().end_unix_nanos);
+        let newest_left = blocks.get(scanned.len()).map(latest_start);
         let progress = candidates.settle(newest_left);
         candidates.release_unused(&mut scanned);
         if progress == Progress::Certain {

@@ -1,8 +1,9 @@
 //! A TraceQL search: the newest traces that match, each seen whole.
 //!
-//! Blocks are taken newest end first. What a filter leaves of a block are candidates; a candidate's other pieces are found
-//! through the filters of trace ids, so its start is that of the whole trace. A candidate whose start lies behind the end of every
-//! block that is left is next in order for sure: it is loaded and decided at once, and the search ends at the limit.
+//! Blocks are taken newest end first; before them those with spans without a start, which may be of a trace of any time. What a
+//! filter leaves of a block are candidates; a candidate's other pieces are found through the filters of trace ids, so its start is
+//! that of the whole trace. A candidate whose start lies behind the end of every block that is left is next in order for sure: it
+//! is loaded and decided at once, and the search ends at the limit.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
@@ -27,7 +28,7 @@ use super::request::TraceqlSearch;
 use super::scalar::Unit;
 use super::scan::{Found, Hits, open, scan};
 use crate::error::Error;
-use crate::fetch::Reads;
+use crate::fetch::{Reads, latest_start};
 use crate::search::{FoundTrace, ServiceSpans};
 
 /// Traces decided in one go: enough for the usual limit at first, more while few match.
@@ -96,7 +97,7 @@ pub(crate) async fn run(
 ) -> Result<TraceqlAnswer, Error> {
     let plan = Arc::new(Plan::new(&request.query)?);
     let reach_nanos = reads.shared.config.trace_reach.as_nanos();
-    let blocks = reads.blocks(tenants, widened(request.range, reach_nanos)).await?;
+    let blocks = reads.searched_blocks(tenants, widened(request.range, reach_nanos)).await?;
     let filters = plan.scanned_for().unwrap_or_default();
     let mut search = Search {
         reads,
@@ -130,8 +131,8 @@ impl Search<'_> {
         let mut scanned = 0;
         let mut wave_blocks = self.reads.width();
         loop {
-            // Whatever is not known yet starts no later than the newest block that is left ends.
-            let horizon = self.blocks.get(scanned).map(|block| block.meta.time_range().end_unix_nanos);
+            // Whatever is not known yet starts no later than the first block that is left allows.
+            let horizon = self.blocks.get(scanned).map(latest_start);
             while self.found.len() < self.request.limit {
                 let wanted = self.next_batch(horizon).await?;
                 if wanted.is_empty() {

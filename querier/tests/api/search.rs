@@ -161,6 +161,26 @@ async fn many_blocks_stop_early_and_answer_the_newest() {
 }
 
 #[tokio::test]
+async fn what_is_only_said_by_a_span_without_a_time_is_found_in_the_order_of_its_trace() {
+    let config = Config { trace_reach: HumanDuration::from_secs(10), ..Config::default() };
+    let world = World::with(Store::memory(), config);
+    for i in 1..=60_u8 {
+        let root = span(i, 1, 0, "web", "GET /", u64::from(i) * 60_000, 50);
+        if i == 58 {
+            let mut untimed = span(i, 2, 1, "web", "GET /", 0, 0).text("user", "Ann");
+            (untimed.span.start_time_unix_nano, untimed.span.end_time_unix_nano) = (0, 7);
+            world.block(&[untimed]).await;
+            world.block(&[root]).await;
+        } else {
+            world.block(&[root.text("user", "Ann")]).await;
+        }
+    }
+    for query in ["tags=user%3DAnn&limit=5", "q=%7Bspan.user%3D%22Ann%22%7D&limit=5"] {
+        assert_eq!(world.found(query).await, [60, 59, 58, 57, 56], "{query}");
+    }
+}
+
+#[tokio::test]
 async fn answers_are_kept_equal_however_spans_are_spread_over_blocks() {
     // A small generator (xorshift) keeps the cases the same on every run.
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
