@@ -1,6 +1,9 @@
 //! Bytes in flight: what a request holds from its arrival to its acknowledgement, bounded for the process and shared fairly
 //! among tenants.
 //!
+//! How many there are follows how fast blocks are made: what would only wait is not let in, so that what is let in is acknowledged
+//! before its sender gives up.
+//!
 //! One tenant alone may take all but the reserve. Who is above an equal share leaves the reserve to the others, and what
 //! is given back goes first to the waiting tenant that holds least, so that a tenant that sends little hardly waits however
 //! much another one sends. It knows nothing of spans, bodies or flushes.
@@ -24,6 +27,16 @@ pub(crate) const REQUEST_BYTES: usize = 4 << 10;
 /// usual requests.
 const RESERVE: usize = 8;
 
+/// How long a request should wait for its block to be made, at most. What is let in beyond that makes all wait longer, past what
+/// senders wait in the end, and no block is made any sooner.
+const MOST_DELAY: Duration = Duration::from_secs(1);
+
+/// The least of the budget that is there however long blocks take.
+const LEAST_SHARE: usize = 8;
+
+/// The part of the way that one block moves the budget to what fits it.
+const STEP_SHARE: usize = 4;
+
 /// The process's bytes.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -31,12 +44,23 @@ pub(crate) struct Budget {
     /// Most for one tenant, however few others there are.
     tenant_bytes: usize,
     max_hold: Duration,
-    gauge: Gauge,
+    gauges: Gauges,
     state: Mutex<State>,
+}
+
+/// What the process shows of its bytes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gauges {
+    /// Held by requests.
+    pub held: Gauge,
+    /// How many may be held.
+    pub limit: Gauge,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// Of the process's bytes, how many may be held.
+    limit: usize,
     held: usize,
     tenants: HashMap<u64, Share>,
     next_tenant: u64,
@@ -105,11 +129,13 @@ pub(crate) struct Charge {
 }
 
 impl Budget {
-    pub fn new(process_bytes: u64, tenant_bytes: u64, max_hold: Duration, gauge: Gauge) -> Arc<Self> {
+    pub fn new(process_bytes: u64, tenant_bytes: u64, max_hold: Duration, gauges: Gauges) -> Arc<Self> {
         let clamp = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).max(2 * REQUEST_BYTES);
         let process_bytes = clamp(process_bytes);
         let tenant_bytes = clamp(tenant_bytes).min(process_bytes);
-        Arc::new(Self { process_bytes, tenant_bytes, max_hold, gauge, state: Mutex::default() })
+        let state = State { limit: process_bytes, ..State::default() };
+        gauges.limit.set(process_bytes as i64);
+        Arc::new(Self { process_bytes, tenant_bytes, max_hold, gauges, state: Mutex::new(state) })
     }
 
     pub fn tenant(self: &Arc<Self>) -> TenantBudget {
@@ -135,6 +161,23 @@ impl Budget {
         self.process_bytes
     }
 
+    /// A block has been made whose first request waited for it so long. Too long: by Little's law, what is held now in proportion
+    /// is what would wait as long as it may. Not half as long: there is room for more.
+    pub fn delayed(&self, waited: Duration) {
+        let mut state = self.lock();
+        let fitting = if waited > MOST_DELAY {
+            (state.held as f64 * MOST_DELAY.as_secs_f64() / waited.as_secs_f64()) as usize
+        } else if waited < MOST_DELAY / 2 {
+            state.limit + state.limit / 2
+        } else {
+            return;
+        };
+        let fitting = fitting.clamp(self.process_bytes / LEAST_SHARE, self.process_bytes);
+        state.limit = (state.limit * (STEP_SHARE - 1) + fitting).div_ceil(STEP_SHARE);
+        self.gauges.limit.set(state.limit as i64);
+        self.grant_waiting(&mut state);
+    }
+
     /// Lets nobody in any more: calls being held return at once.
     pub fn close(&self) {
         let mut state = self.lock();
@@ -155,7 +198,7 @@ impl Budget {
     fn verdict(&self, state: &State, share: &Share, more: usize, is_holder: bool) -> Verdict {
         // A request above every bound gets in when it is the tenant's only one.
         let is_only = share.holders == usize::from(is_holder);
-        if state.held + more > self.process_bytes {
+        if state.held + more > self.process_bytes || (state.held + more > state.limit && !is_only) {
             return Verdict::NoRoom;
         }
         let held = share.held + more;
@@ -214,7 +257,7 @@ impl Budget {
         });
         self.grant_waiting(&mut state);
         drop(state);
-        self.gauge.dec_by(bytes as i64);
+        self.gauges.held.dec_by(bytes as i64);
     }
 }
 
@@ -279,7 +322,7 @@ impl Charge {
             Some(waiter) => self.wait(waiter, more).await?,
         }
         self.held += more;
-        budget.gauge.inc_by(more as i64);
+        budget.gauges.held.inc_by(more as i64);
         Ok(())
     }
 
@@ -331,13 +374,31 @@ impl Charge {
                 let is_over_share = share.is_some_and(|share| {
                     matches!(budget.verdict(&state, share, more, self.held > 0), Verdict::OverShare)
                 });
+                let is_slow = state.limit < budget.process_bytes;
                 drop(state);
                 Err(PushError::throttled(if is_over_share {
                     "the tenant's bytes in flight are exhausted (max_tenant_in_flight_bytes, or its fair share)"
+                } else if is_slow {
+                    "the server has as many requests in hand as it makes blocks of within a second"
                 } else {
                     "the server's bytes in flight are exhausted (max_in_flight_bytes)"
                 }))
             }
+        }
+    }
+
+    /// Charges `bytes` from here on, without a wait even if there are not so many: for a request that has been read and decoded,
+    /// whose refusal would waste that and whose end gives all of it back. Of the shortest spans the index takes twice their bytes.
+    pub fn settle_at(&mut self, bytes: usize) {
+        self.lower_to(bytes);
+        let more = self.tenant.budget.wanted(bytes).saturating_sub(self.held);
+        if more > 0 {
+            let mut state = self.tenant.budget.lock();
+            state.held += more;
+            state.change(self.tenant.number, |share| share.held += more);
+            drop(state);
+            self.held += more;
+            self.tenant.budget.gauges.held.inc_by(more as i64);
         }
     }
 

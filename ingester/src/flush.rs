@@ -74,7 +74,9 @@ pub(crate) async fn flush(shared: Arc<Shared>, tenant: Tenant, requests: Vec<Pen
     shared.metrics.flush_spans.observe(batches.iter().map(|b| b.spans.len()).sum::<usize>() as f64);
     let batches = Arc::new(batches);
     let whole = 0..batches.len();
-    match seal(&shared, &tenant, &batches, whole.clone()).await {
+    let sealed = seal(&shared, &tenant, &batches, whole.clone()).await;
+    shared.block_made(oldest.elapsed());
+    match sealed {
         Err(failure @ FlushFailure::Defect(_)) if batches.len() > 1 => {
             tracing::error!(%tenant, %failure, "a flush could not be sealed: trying its requests one by one");
             for (i, waiting) in waiting.into_iter().enumerate() {

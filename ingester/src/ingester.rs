@@ -29,6 +29,10 @@ use crate::sink::CatalogSink;
 /// for a millisecond or more.
 pub(crate) const INLINE_BYTES: usize = 256 << 10;
 
+/// The part of a request's bytes that is charged ahead for the index of its spans: enough for spans of 192 bytes, less than most
+/// services send.
+const INDEX_SHARE: usize = 192 / size_of::<SpanEntry>();
+
 /// What was stored of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accepted {
@@ -84,7 +88,7 @@ impl Ingester {
                 config.max_in_flight_bytes.bytes(),
                 config.tenant_in_flight_bytes(),
                 config.max_hold.get(),
-                metrics.in_flight_bytes.clone(),
+                metrics.in_flight.clone(),
             ),
             metrics,
             lanes: Mutex::default(),
@@ -195,6 +199,12 @@ impl Shared {
         self.budget.active_tenants() > 1
     }
 
+    /// A block has been made whose first request waited for it so long: what may be held follows. The interval of flushes is
+    /// meant to be waited for.
+    pub fn block_made(&self, waited: Duration) {
+        self.budget.delayed(waited.saturating_sub(self.policy.interval));
+    }
+
     /// The whole budget: no request can hold more.
     pub fn in_flight_bytes(&self) -> usize {
         self.budget.bytes()
@@ -246,9 +256,14 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Makes sure that `bytes` in all are charged before they are kept.
+    /// Makes sure that `bytes` in all, and the index of the spans in them, are charged before they are kept.
     pub async fn hold(&mut self, bytes: usize) -> Result<(), PushError> {
-        self.charge.raise_to(bytes).await
+        self.charge.raise_to(self.with_index(bytes)).await
+    }
+
+    /// A request that fits the budget by itself is not refused for its index.
+    fn with_index(&self, bytes: usize) -> usize {
+        bytes.saturating_add(bytes / INDEX_SHARE).min(self.lane.shared.budget.bytes()).max(bytes)
     }
 
     /// Whose request it is.
@@ -258,7 +273,7 @@ impl Admission {
 
     /// Gives back what is charged above `bytes`, which may have to be waited for again.
     pub fn give_back(&mut self, bytes: usize) {
-        self.charge.lower_to(bytes);
+        self.charge.lower_to(self.with_index(bytes));
     }
 
     /// From here on these bytes are all that the request holds; what is charged above them is given back.
@@ -266,7 +281,7 @@ impl Admission {
         if bytes.capacity() > bytes.len() + bytes.len() / 4 {
             bytes.shrink_to_fit();
         }
-        self.charge.lower_to(bytes.capacity());
+        self.charge.lower_to(self.with_index(bytes.capacity()));
         Bytes::from(bytes)
     }
 
@@ -296,8 +311,7 @@ impl Admission {
         }
         let unsettled = Unsettled::new(metrics, span_count);
         let queued_at = Instant::now();
-        // A request that fits the budget by itself is not refused for its index.
-        self.charge.raise_to(held_bytes(&batch).min(shared.budget.bytes())).await?;
+        self.charge.settle_at(held_bytes(&batch));
         let (ack, acknowledged) = oneshot::channel();
         lane::enqueue(self.lane, Pending { batch, charge: self.charge, unsettled, queued_at, ack });
         match acknowledged.await {

@@ -9,6 +9,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::budget::Gauges;
+
 /// Why spans were rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ReasonLabel {
@@ -31,7 +33,7 @@ pub(crate) struct Metrics {
     pub spans_rejected: Family<ReasonLabel, Counter>,
     pub spans_truncated: Counter,
     pub requests: Family<RequestLabel, Counter>,
-    pub in_flight_bytes: Gauge,
+    pub in_flight: Gauges,
     pub tenants_open: Gauge,
     pub ack_seconds: Histogram,
     pub flush_bytes: Histogram,
@@ -61,7 +63,7 @@ impl Metrics {
             spans_rejected: Family::default(),
             spans_truncated: Counter::default(),
             requests: Family::default(),
-            in_flight_bytes: Gauge::default(),
+            in_flight: Gauges::default(),
             tenants_open: Gauge::default(),
             ack_seconds: seconds(),
             flush_bytes: bytes(),
@@ -78,7 +80,9 @@ impl Metrics {
         registry.register("ingest_spans_rejected", "Spans refused by partial success", m.spans_rejected);
         registry.register("ingest_spans_truncated", "Spans kept but cut by a limit", m.spans_truncated);
         registry.register("ingest_requests", "Requests by transport and outcome", m.requests);
-        registry.register("ingest_in_flight_bytes", "Request bytes not yet acknowledged", m.in_flight_bytes);
+        registry.register("ingest_in_flight_bytes", "Request bytes not yet acknowledged", m.in_flight.held);
+        let limit = "Request bytes that may be in flight: what blocks are made of within a second";
+        registry.register("ingest_in_flight_limit_bytes", limit, m.in_flight.limit);
         registry.register("ingest_tenants_open", "Tenants with requests in hand", m.tenants_open);
         let seconds = Unit::Seconds;
         registry.register_with_unit("ingest_ack", "From decoded request to durable", seconds.clone(), m.ack_seconds);

@@ -5,13 +5,13 @@ use super::*;
 const KIB: usize = 1 << 10;
 
 fn budget(process_kib: u64, tenant_kib: u64) -> Arc<Budget> {
-    Budget::new(process_kib << 10, tenant_kib << 10, Duration::from_secs(1), Gauge::default())
+    Budget::new(process_kib << 10, tenant_kib << 10, Duration::from_secs(1), Gauges::default())
 }
 
 fn is_empty(budget: &Budget) -> bool {
     let state = budget.lock();
     let is_idle = |share: &Share| share.held == 0 && share.holders == 0 && share.waiting.is_empty();
-    state.held == 0 && state.tenants.values().all(is_idle) && budget.gauge.get() == 0
+    state.held == 0 && state.tenants.values().all(is_idle) && budget.gauges.held.get() == 0
 }
 
 #[tokio::test(start_paused = true)]
@@ -20,7 +20,7 @@ async fn a_call_is_held_then_throttled_and_recovers() {
     let tenant = budget.tenant();
     let mut first = tenant.charge();
     first.raise_to(40 * KIB).await.unwrap();
-    assert_eq!(budget.gauge.get(), 44 << 10);
+    assert_eq!(budget.gauges.held.get(), 44 << 10);
 
     let started = Instant::now();
     let mut second = tenant.charge();
@@ -159,4 +159,63 @@ async fn a_caller_that_goes_away_leaves_nothing_behind() {
     assert!(is_empty(&budget));
     drop(tenant);
     assert!(budget.lock().tenants.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_held_follows_how_long_blocks_take() {
+    let budget = budget(1024, 1024);
+    let tenant = budget.tenant();
+    let hold = |kib: usize| {
+        let mut charge = tenant.charge();
+        async move { charge.raise_to(kib * KIB).await.map(|()| charge) }
+    };
+    let mut held = Vec::new();
+    while let Ok(charge) = hold(28).await {
+        held.push(charge);
+    }
+    assert_eq!(held.len(), 28, "seven eighths by 32 KiB each");
+    // At this pace what is held takes four times as long as it may.
+    (0..60).for_each(|_| budget.delayed(Duration::from_secs(4)));
+    held.truncate(8);
+    let refused = hold(28).await.map(drop);
+    assert!(
+        matches!(refused, Err(PushError::Throttled { reason, .. }) if reason.contains("within a second")),
+        "a fourth was the most"
+    );
+    held.truncate(5);
+    held.push(hold(28).await.unwrap());
+
+    // However slow it is, an eighth is there, and the only request of a tenant always finds room.
+    (0..60).for_each(|_| budget.delayed(Duration::from_secs(3_600)));
+    assert!((128..129).contains(&(budget.lock().limit / KIB)));
+    budget.tenant().charge().raise_to(800 * KIB).await.unwrap();
+    held.truncate(3);
+    held.push(hold(24).await.unwrap());
+
+    (0..60).for_each(|_| budget.delayed(Duration::from_millis(100)));
+    assert_eq!(budget.gauges.limit.get(), 1024 << 10);
+    for _ in 0..20 {
+        held.push(hold(28).await.unwrap());
+    }
+    drop(held);
+    assert!(is_empty(&budget));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decoded_request_never_waits_for_its_index() {
+    let budget = budget(64, 64);
+    let (a, b) = (budget.tenant(), budget.tenant());
+    let mut full = a.charge();
+    full.raise_to(44 * KIB).await.unwrap();
+    let mut decoded = b.charge();
+    decoded.raise_to(4 * KIB).await.unwrap();
+    decoded.settle_at(20 * KIB);
+    assert_eq!((budget.lock().held, budget.gauges.held.get()), (72 * KIB, 72 << 10), "past what there is");
+    let mut next = b.charge();
+    assert!(next.raise_to(1).await.is_err(), "the others wait until it is back");
+    decoded.settle_at(2 * KIB);
+    next = b.charge();
+    next.raise_to(1).await.unwrap();
+    drop((full, decoded, next));
+    assert!(is_empty(&budget));
 }

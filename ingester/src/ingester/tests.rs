@@ -41,6 +41,15 @@ async fn an_idle_tenant_flushes_at_once_and_a_busy_one_once_an_interval() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn waiting_for_the_interval_is_no_sign_of_a_slow_server() {
+    let (ingester, _sink) = ingester(Config { flush_interval: Some(HumanDuration::from_secs(3)), ..Config::default() });
+    let pushes = (0..20).map(|i| push_at(&ingester, 1_000 * i, 1));
+    let waited: u128 = join_all(pushes).await.iter().zip(0..).map(|((_, at), i)| at - 1_000 * i).sum();
+    assert!(waited > 15_000, "most of them wait: {waited} ms in all");
+    assert_eq!(ingester.shared().metrics.in_flight.limit.get(), 64 << 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_of_the_same_moment_share_one_flush() {
     let (ingester, sink) = ingester(Config::default());
     let outcomes = join_all((0..50).map(|_| ingester.push(tenant("a"), request(3)))).await;
@@ -104,7 +113,7 @@ async fn a_store_that_hangs_fails_in_time() {
     let (outcome, at) = push_at(&ingester, 0, 1).await;
     assert!(matches!(outcome, Err(PushError::Unavailable { .. })));
     assert_eq!(at, 8_000);
-    assert_eq!(ingester.shared().metrics.in_flight_bytes.get(), 0);
+    assert_eq!(ingester.shared().metrics.in_flight.held.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +135,7 @@ async fn time_spent_behind_slow_flushes_counts() {
     recovered.0.unwrap();
     assert_eq!(recovered.1, 8_000);
     assert_eq!(account(&ingester), Account { received: 11, acked: 4, rejected: 0, failed: 7 });
-    assert_eq!(ingester.shared().metrics.in_flight_bytes.get(), 0);
+    assert_eq!(ingester.shared().metrics.in_flight.held.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +205,7 @@ async fn pressure_is_absorbed_then_throttled_and_passes() {
     assert!(matches!(ingester.push(tenant("a"), request(5_000)).await, Err(PushError::TooLarge { .. })));
     let account = account(&ingester);
     assert_eq!(account.acked, u64::try_from(4 * large + 10).unwrap());
-    assert_eq!(ingester.shared().metrics.in_flight_bytes.get(), 0);
+    assert_eq!(ingester.shared().metrics.in_flight.held.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,7 +266,7 @@ async fn a_caller_that_goes_away_leaves_the_account_balanced() {
     assert!(gone.is_err());
     sleep(MS(500)).await;
     assert_eq!(account(&ingester), Account { received: 3, acked: 3, rejected: 0, failed: 0 });
-    assert_eq!(ingester.shared().metrics.in_flight_bytes.get(), 0);
+    assert_eq!(ingester.shared().metrics.in_flight.held.get(), 0);
     assert_eq!(ingester.shared().metrics.tenants_open.get(), 0);
 }
 
@@ -299,6 +308,6 @@ async fn the_account_balances_under_load_with_a_faulty_store() {
     assert!(account.received > 0 && account.acked > 0 && account.failed > 0, "{account:?}");
     assert!(told > 0 && told <= account.acked, "{told} of {account:?}");
     assert_eq!(sink.published_spans(), account.acked);
-    assert_eq!(ingester.shared().metrics.in_flight_bytes.get(), 0);
+    assert_eq!(ingester.shared().metrics.in_flight.held.get(), 0);
     assert_eq!(ingester.shared().metrics.tenants_open.get(), 0);
 }

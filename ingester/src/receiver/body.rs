@@ -14,19 +14,15 @@ use crate::ingester::Admission;
 /// Steps in which a body of undeclared length is charged: far fewer waits than frames, little charged for nothing.
 const STEP_BYTES: usize = 64 << 10;
 
-/// What a body is charged before any of it has come: a sender that declares much and sends nothing must not keep others out.
-const FIRST_BYTES: usize = 16 << 10;
+/// How much of a body must have come before more is charged than any request is: a sender that declares much and sends nothing
+/// must not keep others out, nor thousands that wait with their first bytes.
+const FIRST_BYTES: usize = 4 << 10;
 
-/// Once that has come, a body of declared length is charged whole, so that it never has to wait in its middle, as long as it
+/// Once more than that has come, a body of declared length is charged whole, so that it never has to wait in its middle, as long as it
 /// comes at a pace at which it is there within [`PACE_PARTS`] of these intervals. A slower one is charged as it comes.
 const PACE_INTERVAL: Duration = Duration::from_millis(250);
 /// With [`PACE_INTERVAL`]: 4 s for the whole body.
 const PACE_PARTS: usize = 16;
-
-/// How much of a refused body is read and thrown away, so that the sender can finish and hear the answer.
-const DISCARD_BYTES: usize = 64 << 20;
-/// How long that may take.
-const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// What is known of a body's length before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +39,7 @@ pub(crate) struct BodyReader {
     body: Body,
     /// Received and not yet taken.
     rest: Bytes,
+    is_over: bool,
     idle_timeout: Duration,
     deadline: Instant,
 }
@@ -52,6 +49,7 @@ impl BodyReader {
         Self {
             body,
             rest: Bytes::new(),
+            is_over: false,
             idle_timeout: config.body_idle_timeout.get(),
             deadline: Instant::now() + config.body_timeout.get(),
         }
@@ -72,7 +70,7 @@ impl BodyReader {
             return Err(too_large(format!("{declared} bytes"), max_bytes));
         }
         let declared = declared as usize;
-        admission.hold(declared.min(FIRST_BYTES)).await?;
+        admission.hold(0).await?;
         let mut bytes = Vec::with_capacity(declared.min(FIRST_BYTES));
         let mut pace = Pace::new(declared);
         while bytes.len() < wanted {
@@ -141,19 +139,9 @@ impl BodyReader {
         Ok(self.chunk(1).await?.is_none())
     }
 
-    /// Reads on and forgets, within bounds, so that a sender in the middle of its body gets to read the answer instead
-    /// of a broken connection.
-    pub async fn discard(mut self) {
-        let _ = timeout(DISCARD_TIME, async {
-            let mut left = DISCARD_BYTES;
-            while let Ok(Some(chunk)) = self.chunk(left).await {
-                left -= chunk.len();
-                if left == 0 {
-                    break;
-                }
-            }
-        })
-        .await;
+    /// What is left of it in the connection; an empty body after its end.
+    pub fn into_unread(self) -> Body {
+        if self.is_over { Body::empty() } else { self.body }
     }
 
     /// The next bytes, at least one and at most `max`; nothing at the end.
@@ -164,7 +152,10 @@ impl BodyReader {
             };
             match frame {
                 Err(_elapsed) => return Err(PushError::SlowBody("nothing came for body_idle_timeout")),
-                Ok(None) => return Ok(None),
+                Ok(None) => {
+                    self.is_over = true;
+                    return Ok(None);
+                }
                 Ok(Some(Err(error))) => return Err(PushError::BrokenBody(error.to_string())),
                 Ok(Some(Ok(frame))) => self.rest = frame.into_data().unwrap_or_default(),
             }

@@ -59,7 +59,7 @@ async fn export(State(receiver): State<Arc<Receiver>>, request: Request) -> Resp
     // A refusal before the body's end would reach an HTTP/1 sender as a broken connection. One that asked first has sent
     // nothing, and HTTP/2 ends one stream without harm to the others.
     if outcome.is_err() && parts.version < Version::HTTP_2 && !parts.headers.contains_key(EXPECT) {
-        body.discard().await;
+        receiver.discards.discard(body.into_unread()).await;
     }
     match (encoding, outcome) {
         (Ok(encoding), outcome) => answer::http_answer(&outcome, encoding),
@@ -125,7 +125,7 @@ async fn unknown(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
     receiver.ingester.shared().metrics.request("http", answer::row(&error).label);
     let encoding = encoding(&parts.headers);
     if parts.version < Version::HTTP_2 && !parts.headers.contains_key(EXPECT) {
-        BodyReader::new(body, &receiver.config).discard().await;
+        receiver.discards.discard(body).await;
     }
     match encoding {
         Ok(encoding) => answer::http_answer(&Err(error), encoding),

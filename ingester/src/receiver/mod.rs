@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod cors;
 mod decompress;
+mod discards;
 mod grpc;
 mod http;
 mod tenant;
@@ -24,6 +25,7 @@ use crate::ingester::{Accepted, Admission, INLINE_BYTES, Ingester};
 
 use self::body::{BodyReader, Length};
 use self::decompress::Compression;
+use self::discards::Discards;
 
 pub use self::grpc::grpc_router;
 pub use self::http::http_router;
@@ -39,6 +41,7 @@ const JSON_ELEMENT_BYTES: usize = 32;
 pub(crate) struct Receiver {
     pub ingester: Ingester,
     pub config: ReceiverConfig,
+    pub discards: Discards,
 }
 
 /// How a request is written.
@@ -50,7 +53,7 @@ pub(crate) struct Form {
 
 impl Receiver {
     pub fn new(ingester: Ingester, config: ReceiverConfig) -> Arc<Self> {
-        Arc::new(Self { ingester, config })
+        Arc::new(Self { ingester, config, discards: Discards::new() })
     }
 
     /// Reads one request, stores it and says what was stored. Memory is charged to the tenant before it is filled.
@@ -67,6 +70,7 @@ impl Receiver {
         if matches!(length, Length::Exact(_)) && !body.at_end().await? {
             return Err(PushError::Malformed("a unary call has one message, and something follows it".to_owned()));
         }
+        let sent_bytes = sent.len();
         let max_bytes = limits.max_decompressed_bytes.as_usize();
         let plain =
             decompress::decompress(self.ingester.shared(), &mut admission, form.compression, sent, max_bytes).await?;
@@ -74,7 +78,9 @@ impl Receiver {
             Encoding::Protobuf => plain,
             Encoding::Json => self.transcode(&mut admission, plain).await?,
         };
-        admission.store(request).await
+        let accepted = admission.store(request).await?;
+        self.discards.accepted(sent_bytes);
+        Ok(accepted)
     }
 
     /// OTLP/JSON to protobuf.

@@ -264,5 +264,5 @@ async fn bad_calls() {
     }
     let (http, _) = raw(address, &[("content-type", "application/json")], b"{}".to_vec()).await;
     assert_eq!(http, 415);
-    assert_eq!(ingester.shared().metrics.in_flight_bytes.get(), 0);
+    assert_eq!(ingester.shared().metrics.in_flight.held.get(), 0);
 }

@@ -196,7 +196,7 @@ async fn bad_input_gets_its_answer_in_its_own_encoding() {
         assert_eq!(answer.header("retry-after"), "", "{what}: repeating cannot help");
     }
     assert_eq!(sink.sealed(), [0usize; 0]);
-    assert_eq!(ingester.shared().metrics.in_flight_bytes.get(), 0);
+    assert_eq!(ingester.shared().metrics.in_flight.held.get(), 0);
     let good = send(address, "POST", "/v1/traces", &[("content-type", PROTOBUF)], plain).await;
     assert_eq!(good.status, 200, "the next request is served");
 }
@@ -325,7 +325,7 @@ async fn bodies_may_come_in_chunks_but_not_for_ever() {
     body.extend(vec![0; 70_000]);
     let undeclared = exchange(format!("{head}transfer-encoding: chunked\r\n\r\n"), body).await;
     assert!(undeclared.starts_with("HTTP/1.1 413"), "{undeclared}");
-    assert_eq!(ingester.shared().metrics.in_flight_bytes.get(), 0);
+    assert_eq!(ingester.shared().metrics.in_flight.held.get(), 0);
 }
 
 #[tokio::test]
