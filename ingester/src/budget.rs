@@ -198,7 +198,7 @@ impl Budget {
     fn verdict(&self, state: &State, share: &Share, more: usize, is_holder: bool) -> Verdict {
         // A request above every bound gets in when it is the tenant's only one.
         let is_only = share.holders == usize::from(is_holder);
-        if state.held + more > self.process_bytes || (state.held + more > state.limit && !is_only) {
+        if state.held + more > self.process_bytes {
             return Verdict::NoRoom;
         }
         let held = share.held + more;
@@ -209,6 +209,12 @@ impl Budget {
         let is_fair = held <= self.process_bytes / (state.active + 1);
         if !is_fair && !is_only && state.held + more > self.process_bytes - self.process_bytes / RESERVE {
             return Verdict::OverShare;
+        }
+        // A request may pass the limit, which can be less than it is large, but the next one waits.
+        let is_fair = share.held < state.limit / (state.active + 1);
+        let limit = if is_fair { state.limit } else { state.limit - state.limit / RESERVE };
+        if state.held >= limit && !is_only {
+            return Verdict::TooSlow;
         }
         Verdict::Granted
     }
@@ -227,7 +233,7 @@ impl Budget {
             match self.verdict(state, share, first.more, first.is_holder) {
                 // Room is kept for the one whose turn it is, or a large request would wait for ever.
                 Verdict::NoRoom => return,
-                Verdict::OverShare => continue,
+                Verdict::OverShare | Verdict::TooSlow => continue,
                 Verdict::Granted => {}
             }
             let granted = state.change(number, |share| {
@@ -267,6 +273,8 @@ enum Verdict {
     NoRoom,
     /// There is room, but not for this tenant.
     OverShare,
+    /// There is room, but blocks are not made fast enough for more.
+    TooSlow,
 }
 
 impl TenantBudget {
@@ -371,17 +379,16 @@ impl Charge {
                 let budget = &self.tenant.budget;
                 let state = budget.lock();
                 let share = state.tenants.get(&self.tenant.number);
-                let is_over_share = share.is_some_and(|share| {
-                    matches!(budget.verdict(&state, share, more, self.held > 0), Verdict::OverShare)
-                });
-                let is_slow = state.limit < budget.process_bytes;
+                let verdict = share.map(|share| budget.verdict(&state, share, more, self.held > 0));
                 drop(state);
-                Err(PushError::throttled(if is_over_share {
-                    "the tenant's bytes in flight are exhausted (max_tenant_in_flight_bytes, or its fair share)"
-                } else if is_slow {
-                    "the server has as many requests in hand as it makes blocks of within a second"
-                } else {
-                    "the server's bytes in flight are exhausted (max_in_flight_bytes)"
+                Err(PushError::throttled(match verdict {
+                    Some(Verdict::OverShare) => {
+                        "the tenant's bytes in flight are exhausted (max_tenant_in_flight_bytes, or its fair share)"
+                    }
+                    Some(Verdict::TooSlow) => {
+                        "the server has as many requests in hand as it makes blocks of within a second"
+                    }
+                    _ => "the server's bytes in flight are exhausted (max_in_flight_bytes)",
                 }))
             }
         }

@@ -56,8 +56,8 @@ impl From<FlushFailure> for PushError {
 
 /// Seals and publishes the requests as one block and answers them all alike. When they cannot be sealed together each is
 /// tried alone, so that one request that trips a defect does not fail the others. Those whose time is nearly over are
-/// refused unsealed.
-pub(crate) async fn flush(shared: Arc<Shared>, tenant: Tenant, requests: Vec<Pending>) {
+/// refused unsealed. Until `blocked_until` earlier flushes kept this one from its start.
+pub(crate) async fn flush(shared: Arc<Shared>, tenant: Tenant, requests: Vec<Pending>, blocked_until: Option<Instant>) {
     let started = Instant::now();
     let patience = shared.publish_timeout;
     let (late, requests): (Vec<_>, Vec<_>) =
@@ -75,7 +75,8 @@ pub(crate) async fn flush(shared: Arc<Shared>, tenant: Tenant, requests: Vec<Pen
     let batches = Arc::new(batches);
     let whole = 0..batches.len();
     let sealed = seal(&shared, &tenant, &batches, whole.clone()).await;
-    shared.block_made(oldest.elapsed());
+    // What was waited for the store is no sign of a slow processor.
+    shared.block_made(blocked_until.map_or(oldest, |until| until.max(oldest)).elapsed());
     match sealed {
         Err(failure @ FlushFailure::Defect(_)) if batches.len() > 1 => {
             tracing::error!(%tenant, %failure, "a flush could not be sealed: trying its requests one by one");

@@ -3,7 +3,6 @@
 //! It knows nothing of HTTP, gRPC or compression.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use spanlake_catalog::Catalog;
 use spanlake_model::{Tenant, world};
 use spanlake_otlp::{Batch, Group, Limits, Rejections, SpanEntry};
 use spanlake_storage::Backend;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::{Budget, Charge};
@@ -59,7 +58,7 @@ pub(crate) struct Shared {
     budget: Arc<Budget>,
     lanes: Mutex<HashMap<Tenant, Arc<Lane>>>,
     lane_closed: Notify,
-    closing: AtomicBool,
+    closing: watch::Sender<bool>,
     /// Sealing and other long computations take a core each, so that they never outnumber the cores.
     cores: Arc<Cores>,
 }
@@ -93,7 +92,7 @@ impl Ingester {
             metrics,
             lanes: Mutex::default(),
             lane_closed: Notify::new(),
-            closing: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
             cores: Cores::new(cores),
             config,
         }))
@@ -115,7 +114,7 @@ impl Ingester {
     /// everything in hand was answered.
     pub async fn shutdown(&self) -> bool {
         let deadline = Instant::now() + self.0.config.shutdown_timeout.get();
-        self.0.closing.store(true, Ordering::SeqCst);
+        self.0.closing.send_replace(true);
         self.0.budget.close();
         for lane in self.0.lock_lanes().values() {
             lane.close();
@@ -140,7 +139,13 @@ impl Ingester {
 
     /// Whether [`Ingester::shutdown`] has begun.
     pub fn is_closing(&self) -> bool {
-        self.0.closing.load(Ordering::SeqCst)
+        *self.0.closing.borrow()
+    }
+
+    /// Waits for [`Ingester::shutdown`] to begin.
+    pub(crate) async fn until_closing(&self) {
+        // The sender lives as long as the ingester does.
+        let _ = self.0.closing.subscribe().wait_for(|is_closing| *is_closing).await;
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

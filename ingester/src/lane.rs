@@ -173,6 +173,7 @@ async fn drive(guard: LaneGuard) {
     let shared = guard.shared();
     let mut flushes = JoinSet::new();
     let mut last_flush_start = None;
+    let (mut is_blocked, mut blocked_until) = (false, None);
     loop {
         while flushes.try_join_next().is_some() {}
         let policy = if shared.has_several_tenants() { shared.policy.among_several() } else { shared.policy.clone() };
@@ -194,12 +195,20 @@ async fn drive(guard: LaneGuard) {
         };
         let until = match step {
             Step::Flush => {
-                last_flush_start = Some(Instant::now());
-                flushes.spawn(world::carried(flush::flush(Arc::clone(shared), lane.tenant.clone(), requests)));
+                let now = Instant::now();
+                last_flush_start = Some(now);
+                if std::mem::take(&mut is_blocked) {
+                    blocked_until = Some(now);
+                }
+                let flush = flush::flush(Arc::clone(shared), lane.tenant.clone(), requests, blocked_until);
+                flushes.spawn(world::carried(flush));
                 continue;
             }
             Step::Exit => return,
-            Step::Wait => None,
+            Step::Wait => {
+                is_blocked = flushes.len() >= policy.max_in_flight;
+                None
+            }
             Step::WaitUntil(moment) => Some(moment),
         };
         tokio::select! {

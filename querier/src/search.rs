@@ -90,9 +90,9 @@ pub struct SearchAnswer {
 
 /// Finds the newest traces that match.
 ///
-/// Blocks are taken newest end first (before them those with spans without a start), some at a time, until the newest `limit` matches are certain: no block that is left
-/// reaches into the time from [`crate::Config::trace_reach`] before the oldest of them. Each block costs at most one GET for
-/// its tail, one for its search index and one per row group that may match a tag.
+/// Blocks are taken newest end first (before them those with spans without a start), some at a time, until the newest `limit`
+/// matches are certain: no block that is left reaches into the time from [`crate::Config::trace_reach`] before the oldest of them.
+/// Each block costs at most one GET for its tail, one for its search index and one per row group that may match a tag.
 pub(crate) async fn run(reads: &Reads<'_>, tenants: &[Tenant], request: &SearchRequest) -> Result<SearchAnswer, Error> {
     let reach_nanos = reads.shared.config.trace_reach.as_nanos();
     let blocks = reads.searched_blocks(tenants, widened(request.range, reach_nanos)).await?;

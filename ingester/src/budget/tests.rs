@@ -182,6 +182,13 @@ async fn what_may_be_held_follows_how_long_blocks_take() {
         matches!(refused, Err(PushError::Throttled { reason, .. }) if reason.contains("within a second")),
         "a fourth was the most"
     );
+    let mut other = budget.tenant().charge();
+    held.truncate(6);
+    other.raise_to(4 * KIB).await.unwrap();
+    assert!(hold(28).await.is_err(), "the reserve is kept from who has more than its share");
+    let mut second = other.tenant.charge();
+    second.raise_to(4 * KIB).await.unwrap();
+    drop((other, second));
     held.truncate(5);
     held.push(hold(28).await.unwrap());
 
@@ -190,6 +197,9 @@ async fn what_may_be_held_follows_how_long_blocks_take() {
     assert!((128..129).contains(&(budget.lock().limit / KIB)));
     budget.tenant().charge().raise_to(800 * KIB).await.unwrap();
     held.truncate(3);
+    held.push(hold(400).await.expect("one request may pass the limit, however large it is"));
+    assert!(hold(1).await.is_err());
+    held.pop();
     held.push(hold(24).await.unwrap());
 
     (0..60).for_each(|_| budget.delayed(Duration::from_millis(100)));

@@ -50,6 +50,16 @@ async fn waiting_for_the_interval_is_no_sign_of_a_slow_server() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_store_is_no_sign_of_a_slow_server() {
+    let (ingester, sink) = ingester(Config::default());
+    sink.then((0..60).map(|_| Act::Succeed(MS(3_000))));
+    let pushes = (0..400).map(|i| push_at(&ingester, 50 * i, 1));
+    let slowest = join_all(pushes).await.iter().zip(0..).map(|((_, at), i)| at - 50 * i).max();
+    assert!(slowest > Some(4_000), "{slowest:?} ms: some wait for a place");
+    assert_eq!(ingester.shared().metrics.in_flight.limit.get(), 64 << 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_of_the_same_moment_share_one_flush() {
     let (ingester, sink) = ingester(Config::default());
     let outcomes = join_all((0..50).map(|_| ingester.push(tenant("a"), request(3)))).await;

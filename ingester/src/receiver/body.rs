@@ -39,6 +39,7 @@ pub(crate) struct BodyReader {
     body: Body,
     /// Received and not yet taken.
     rest: Bytes,
+    is_begun: bool,
     is_over: bool,
     idle_timeout: Duration,
     deadline: Instant,
@@ -49,6 +50,7 @@ impl BodyReader {
         Self {
             body,
             rest: Bytes::new(),
+            is_begun: false,
             is_over: false,
             idle_timeout: config.body_idle_timeout.get(),
             deadline: Instant::now() + config.body_timeout.get(),
@@ -71,7 +73,7 @@ impl BodyReader {
         }
         let declared = declared as usize;
         admission.hold(0).await?;
-        let mut bytes = Vec::with_capacity(declared.min(FIRST_BYTES));
+        let mut bytes = Vec::with_capacity(if declared == 0 { FIRST_BYTES } else { declared.min(FIRST_BYTES) });
         let mut pace = Pace::new(declared);
         while bytes.len() < wanted {
             let chunk = match pace.until {
@@ -104,7 +106,9 @@ impl BodyReader {
             if total > bytes.capacity() {
                 let is_ahead = pace.is_kept && declared >= total;
                 let most = if declared >= total { declared } else { max_bytes };
-                let step = total.max(bytes.len() * 2).next_multiple_of(STEP_BYTES).min(most);
+                let step = total.max(bytes.len() * 2);
+                let step = if step < STEP_BYTES { step.next_power_of_two() } else { step.next_multiple_of(STEP_BYTES) };
+                let step = step.min(most);
                 let capacity = if is_ahead { declared } else { step };
                 admission.hold(capacity).await?;
                 bytes.reserve_exact(capacity - bytes.len());
@@ -139,6 +143,11 @@ impl BodyReader {
         Ok(self.chunk(1).await?.is_none())
     }
 
+    /// Whether any of it has been asked for: from then on a sender that waits for `100 Continue` sends it.
+    pub fn is_begun(&self) -> bool {
+        self.is_begun
+    }
+
     /// What is left of it in the connection; an empty body after its end.
     pub fn into_unread(self) -> Body {
         if self.is_over { Body::empty() } else { self.body }
@@ -147,6 +156,7 @@ impl BodyReader {
     /// The next bytes, at least one and at most `max`; nothing at the end.
     async fn chunk(&mut self, max: usize) -> Result<Option<Bytes>, PushError> {
         while self.rest.is_empty() {
+            self.is_begun = true;
             let Ok(frame) = timeout_at(self.deadline, timeout(self.idle_timeout, self.body.frame())).await else {
                 return Err(PushError::SlowBody("it took longer than body_timeout in all"));
             };

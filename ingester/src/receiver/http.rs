@@ -56,10 +56,12 @@ async fn export(State(receiver): State<Arc<Receiver>>, request: Request) -> Resp
         Ok(encoding) => (transport(*encoding), call(&receiver, &parts, *encoding, &mut body).await),
     };
     receiver.ingester.shared().metrics.request(transport, answer::label(&outcome));
-    // A refusal before the body's end would reach an HTTP/1 sender as a broken connection. One that asked first has sent
-    // nothing, and HTTP/2 ends one stream without harm to the others.
-    if outcome.is_err() && parts.version < Version::HTTP_2 && !parts.headers.contains_key(EXPECT) {
-        receiver.discards.discard(body.into_unread()).await;
+    // A refusal before the body's end would reach an HTTP/1 sender as a broken connection. One that asks first has sent
+    // nothing until it hears, one that fell silent will not hear, and HTTP/2 ends one stream without harm to the others.
+    let sends = body.is_begun() || !parts.headers.contains_key(EXPECT);
+    let listens = !matches!(outcome, Err(PushError::SlowBody(_) | PushError::BrokenBody(_)));
+    if outcome.is_err() && parts.version < Version::HTTP_2 && sends && listens {
+        receiver.discard(body.into_unread()).await;
     }
     match (encoding, outcome) {
         (Ok(encoding), outcome) => answer::http_answer(&outcome, encoding),
@@ -125,7 +127,7 @@ async fn unknown(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
     receiver.ingester.shared().metrics.request("http", answer::row(&error).label);
     let encoding = encoding(&parts.headers);
     if parts.version < Version::HTTP_2 && !parts.headers.contains_key(EXPECT) {
-        receiver.discards.discard(body).await;
+        receiver.discard(body).await;
     }
     match encoding {
         Ok(encoding) => answer::http_answer(&Err(error), encoding),

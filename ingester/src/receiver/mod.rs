@@ -14,6 +14,7 @@ mod tenant;
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use bytes::Bytes;
 use prost::Message;
 use spanlake_model::Tenant;
@@ -41,7 +42,7 @@ const JSON_ELEMENT_BYTES: usize = 32;
 pub(crate) struct Receiver {
     pub ingester: Ingester,
     pub config: ReceiverConfig,
-    pub discards: Discards,
+    discards: Discards,
 }
 
 /// How a request is written.
@@ -81,6 +82,11 @@ impl Receiver {
         let accepted = admission.store(request).await?;
         self.discards.accepted(sent_bytes);
         Ok(accepted)
+    }
+
+    /// Reads what is left of a refused body away.
+    pub async fn discard(&self, body: Body) {
+        self.discards.discard(body, self.ingester.until_closing()).await;
     }
 
     /// OTLP/JSON to protobuf.
