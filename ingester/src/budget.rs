@@ -94,6 +94,15 @@ impl State {
         }
         Some(outcome)
     }
+
+    /// Charges a request of a tenant more bytes.
+    fn take(&mut self, number: u64, more: usize, is_holder: bool) {
+        self.held += more;
+        self.change(number, |share| {
+            share.held += more;
+            share.holders += usize::from(!is_holder);
+        });
+    }
 }
 
 impl Share {
@@ -348,11 +357,7 @@ impl Charge {
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         if is_granted {
-            state.held += more;
-            state.change(self.tenant.number, |share| {
-                share.held += more;
-                share.holders += usize::from(!is_holder);
-            });
+            state.take(self.tenant.number, more, is_holder);
             return Ok(None);
         }
         let (granted, outcome) = oneshot::channel();
@@ -400,10 +405,7 @@ impl Charge {
         self.lower_to(bytes);
         let more = self.tenant.budget.wanted(bytes).saturating_sub(self.held);
         if more > 0 {
-            let mut state = self.tenant.budget.lock();
-            state.held += more;
-            state.change(self.tenant.number, |share| share.held += more);
-            drop(state);
+            self.tenant.budget.lock().take(self.tenant.number, more, self.held > 0);
             self.held += more;
             self.tenant.budget.gauges.held.inc_by(more as i64);
         }

@@ -244,13 +244,9 @@ impl<'a> Reads<'a> {
         range: TimeRange,
     ) -> Result<(Vec<BlockRef>, Option<Error>), Error> {
         let snapshots = self.snapshots(tenants).await?;
-        // Spans without a time may belong to any trace.
-        let overlapping = |block: &&BlockRef| {
-            let of_block = block.meta.time_range();
-            of_block.start_unix_nanos == 0 || of_block.overlaps(&range)
-        };
+        let near = |block: &&BlockRef| is_near(block, &range);
         let mut blocks: Vec<_> =
-            snapshots.iter().flat_map(|snapshot| snapshot.blocks.iter().filter(overlapping).cloned()).collect();
+            snapshots.iter().flat_map(|snapshot| snapshot.blocks.iter().filter(near).cloned()).collect();
         let max = self.shared.config.max_blocks_per_query;
         let too_many = (blocks.len() > max).then_some(Error::TooManyBlocks { block_count: blocks.len(), max });
         blocks.sort_by(|a, b| {
@@ -450,11 +446,19 @@ impl<'a> Reads<'a> {
     }
 }
 
-/// The latest that a trace may start which has a piece in the block, in nanoseconds. A span without a start says nothing of when
-/// its trace starts.
+/// Whether a block has a span without a start, which says nothing of when its trace starts.
+fn has_untimed(block: &BlockRef) -> bool {
+    block.meta.time_range().start_unix_nanos == 0
+}
+
+/// Whether traces of a time may have a piece in the block.
+pub(crate) fn is_near(block: &BlockRef, range: &TimeRange) -> bool {
+    has_untimed(block) || block.meta.time_range().overlaps(range)
+}
+
+/// The latest that a trace may start which has a piece in the block, in nanoseconds.
 pub(crate) fn latest_start(block: &BlockRef) -> u64 {
-    let of_block = block.meta.time_range();
-    if of_block.start_unix_nanos == 0 { u64::MAX } else { of_block.end_unix_nanos }
+    if has_untimed(block) { u64::MAX } else { block.meta.time_range().end_unix_nanos }
 }
 
 fn storage_error(e: spanlake_storage::Error) -> Error {

@@ -132,7 +132,7 @@ pub(crate) async fn run(reads: &Reads<'_>, tenants: &[Tenant], request: &SearchR
 }
 
 /// The time from which pieces of matching traces may come.
-fn widened(range: Option<TimeRange>, reach_nanos: u64) -> TimeRange {
+pub(crate) fn widened(range: Option<TimeRange>, reach_nanos: u64) -> TimeRange {
     range.map_or(TimeRange::ALL, |range| TimeRange {
         start_unix_nanos: range.start_unix_nanos.saturating_sub(reach_nanos),
         end_unix_nanos: range.end_unix_nanos.saturating_add(reach_nanos),

@@ -56,16 +56,23 @@ async fn export(State(receiver): State<Arc<Receiver>>, request: Request) -> Resp
         Ok(encoding) => (transport(*encoding), call(&receiver, &parts, *encoding, &mut body).await),
     };
     receiver.ingester.shared().metrics.request(transport, answer::label(&outcome));
-    // A refusal before the body's end would reach an HTTP/1 sender as a broken connection. One that asks first has sent
-    // nothing until it hears, one that fell silent will not hear, and HTTP/2 ends one stream without harm to the others.
-    let sends = body.is_begun() || !parts.headers.contains_key(EXPECT);
+    // One that fell silent will not hear.
     let listens = !matches!(outcome, Err(PushError::SlowBody(_) | PushError::BrokenBody(_)));
-    if outcome.is_err() && parts.version < Version::HTTP_2 && sends && listens {
-        receiver.discard(body.into_unread()).await;
+    if outcome.is_err() && listens {
+        discard(&receiver, &parts, body).await;
     }
     match (encoding, outcome) {
         (Ok(encoding), outcome) => answer::http_answer(&outcome, encoding),
         (Err(_), Err(error)) | (Err(error), Ok(_)) => answer::plain_answer(&error),
+    }
+}
+
+/// Reads the rest of a refused body away where that must be: a refusal before its end would reach an HTTP/1 sender as a broken
+/// connection. One that asks first has sent nothing until it hears, and HTTP/2 ends one stream without harm to the others.
+async fn discard(receiver: &Receiver, parts: &Parts, body: BodyReader) {
+    let sends = body.is_begun() || !parts.headers.contains_key(EXPECT);
+    if parts.version < Version::HTTP_2 && sends {
+        receiver.discard(body.into_unread()).await;
     }
 }
 
@@ -126,9 +133,7 @@ async fn unknown(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
     });
     receiver.ingester.shared().metrics.request("http", answer::row(&error).label);
     let encoding = encoding(&parts.headers);
-    if parts.version < Version::HTTP_2 && !parts.headers.contains_key(EXPECT) {
-        receiver.discard(body).await;
-    }
+    discard(&receiver, &parts, BodyReader::new(body, &receiver.config)).await;
     match encoding {
         Ok(encoding) => answer::http_answer(&Err(error), encoding),
         Err(_) => answer::plain_answer(&error),

@@ -8,9 +8,9 @@ use spanlake_traceql::Query;
 use super::column::{Origin, origin};
 use super::plan::{Need, Plan, Set, Step};
 use super::scan::{alive, open};
-use super::search::widened;
 use crate::error::Error;
 use crate::fetch::Reads;
+use crate::search::widened;
 
 /// Blocks whose row groups are looked at; the others are counted only.
 const MAX_BLOCKS: usize = 1_000;

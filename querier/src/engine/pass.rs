@@ -22,11 +22,11 @@ use super::plan::Plan;
 use super::prune::prune;
 use super::reading::{ReadRows, Reading};
 use super::scan::open;
-use super::search::widened;
 use super::selection::{batches, chosen_rows, in_time, matching_traces, wanted};
 use crate::error::Error;
 use crate::fetch::Reads;
 use crate::fields::WhichRows;
+use crate::search::widened;
 
 /// Rows of one chunk, of which some count.
 pub(super) struct SpanRows<'a> {

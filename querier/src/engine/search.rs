@@ -28,8 +28,8 @@ use super::request::TraceqlSearch;
 use super::scalar::Unit;
 use super::scan::{Found, Hits, open, scan};
 use crate::error::Error;
-use crate::fetch::{Reads, latest_start};
-use crate::search::{FoundTrace, ServiceSpans};
+use crate::fetch::{Reads, is_near, latest_start};
+use crate::search::{FoundTrace, ServiceSpans, widened};
 
 /// Traces decided in one go: enough for the usual limit at first, more while few match.
 const FIRST_BATCH: usize = 24;
@@ -347,11 +347,6 @@ impl Search<'_> {
             end_unix_nanos: a.end_unix_nanos.max(b.end_unix_nanos),
         });
         let Some(whole) = whole else { return Ok(()) };
-        // Spans without a time are near every trace.
-        let is_near = |block: &BlockRef, range: &TimeRange| {
-            let of_block = block.meta.time_range();
-            of_block.start_unix_nanos == 0 || of_block.overlaps(range)
-        };
         let blocks: Vec<usize> = (0..self.blocks.len()).filter(|at| is_near(&self.blocks[*at], &whole)).collect();
         self.open(blocks.iter().copied()).await?;
         for candidate in candidates {
@@ -521,12 +516,4 @@ fn memory_bytes(found: &FoundTrace) -> u64 {
     let spans: usize = spans.map(|span| 96 + span.name.as_ref().map_or(0, String::len) + of(&span.attributes)).sum();
     let sets: usize = found.span_sets.iter().map(|set| 64 + of(&set.attributes)).sum();
     (200 + 32 * found.services.len() + sets + spans) as u64
-}
-
-/// The time from which pieces of matching traces may come.
-pub(super) fn widened(range: Option<TimeRange>, reach_nanos: u64) -> TimeRange {
-    range.map_or(TimeRange::ALL, |range| TimeRange {
-        start_unix_nanos: range.start_unix_nanos.saturating_sub(reach_nanos),
-        end_unix_nanos: range.end_unix_nanos.saturating_add(reach_nanos),
-    })
 }

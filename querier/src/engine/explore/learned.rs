@@ -20,11 +20,11 @@ use super::super::column::Column;
 use super::super::pipeline::At;
 use super::super::plan::Plan;
 use super::super::scan::open;
-use super::super::search::widened;
 use super::super::selection::wanted;
 use super::{every_span, intrinsic, resource};
 use crate::error::Error;
 use crate::fetch::Reads;
+use crate::search::widened;
 
 /// Spans of all traces of a sample.
 const MAX_SPANS: u64 = 100_000;

@@ -33,9 +33,9 @@ use super::compile::Expr;
 use super::plan::Plan;
 use super::request::MetricsRequest;
 use super::scan::open;
-use super::search::widened;
 use crate::error::Error;
 use crate::fetch::Reads;
+use crate::search::widened;
 
 /// Most attributes that `compare()` looks at, those on most spans first.
 const MAX_COMPARED: usize = 1_000;
