@@ -17,8 +17,10 @@ fn main() {
     files.sort();
     let mut list = String::from("[\n");
     for name in &files {
-        // Paths from here on are quoted as Rust does it, whatever characters they have.
-        writeln!(list, "    ({name:?}, include_bytes!({:?})),", dist.join(name)).expect("text can be written to");
+        // Not the path of this checkout: a build directory may be shared by several, and cargo does not run this again for another.
+        let path = format!("/ui/dist/{name}");
+        writeln!(list, "    ({name:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?}))),")
+            .expect("text can be written to");
     }
     list.push_str("]\n");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
