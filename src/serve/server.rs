@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -26,6 +26,9 @@ const MAX_STREAMS_PER_CONNECTION: u32 = 256;
 /// How often a quiet HTTP/2 client is asked whether it is still there, and how long it may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Connections that may wait to be accepted; the system may have a lower bound. The usual 1,024 overflow when a fleet comes at once, and
+/// who is beyond them takes its connection for open until it breaks.
+const BACKLOG: u32 = 4_096;
 /// Pause after a failed accept: the usual reason is that file descriptors ran out, which time may cure.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,8 +44,7 @@ impl Listener {
     /// # Errors
     /// If it cannot be bound; the message names the setting.
     pub async fn bind(key: &str, address: &ListenAddress) -> anyhow::Result<Self> {
-        let bound = TcpListener::bind((address.host.as_str(), address.port)).await;
-        let listener = bound.map_err(|error| match error.kind() {
+        let listener = listen(address).await.map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => {
                 anyhow::anyhow!("{address} ({key}) is in use: stop what listens there, or set {key} to another port")
             }
@@ -75,6 +77,27 @@ impl Listener {
         let task = tokio::spawn(accept(self.listener, connections, limits.max_connections));
         Server { stop, task }
     }
+}
+
+/// Listens on the first of the host's addresses that can be had.
+async fn listen(address: &ListenAddress) -> io::Result<TcpListener> {
+    let mut outcome = Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
+    for address in tokio::net::lookup_host((address.host.as_str(), address.port)).await? {
+        outcome = listen_at(address);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As TcpListener::bind does it: connections of a process before this one may not have ended yet.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// A server that runs. Dropping it leaves it running until the runtime ends.
