@@ -109,6 +109,12 @@ impl Client {
     }
 }
 
+/// `Retry-After` in seconds; its other form, a date, counts as none.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 /// Reads `Name: value`, as given on the command line, into a header map.
 pub(crate) fn headers(lines: &[String]) -> Result<HeaderMap, Error> {
     let mut map = HeaderMap::new();

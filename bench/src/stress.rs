@@ -3,6 +3,7 @@
 //! Each command starts the program that it is part of as a process of its own, in a temporary directory, talks to it over
 //! HTTP, and afterwards reads what it stored. Nothing here judges: it prints numbers.
 
+mod exporter;
 mod hostile;
 mod overload;
 mod plot;
@@ -10,6 +11,7 @@ mod readback;
 mod sample;
 mod server;
 mod soak;
+mod stretch;
 mod traffic;
 
 pub use hostile::HostileArgs;

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::ReplayReport;
 use super::source::Parcel;
-use crate::client::{Answer, Client, Endpoint};
+use crate::client::{Answer, Client, Endpoint, retry_after};
 use crate::clock;
 use crate::latency::Latencies;
 
@@ -100,12 +100,6 @@ impl Sender {
 /// The statuses the OTLP specification lets a client retry.
 fn retryable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 502 | 503 | 504)
-}
-
-/// `Retry-After` in seconds; its other form, a date, is left to the pause of our own.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: f64 = headers.get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn describe(answer: &Answer) -> String {

@@ -2,19 +2,17 @@
 //! large one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use http::{HeaderMap, HeaderValue, Method};
 use serde::Serialize;
 
+use super::exporter::Transport;
 use super::readback::Account;
-use super::sample::rss_bytes;
 use super::server::Server;
+use super::stretch::{Load, Stretch};
 use super::traffic::{TRACE_SPANS, Template, USUAL_TRACES};
-use crate::client::Client;
-use crate::latency::{Latencies, Quantiles};
 use crate::{Error, table};
 
 /// Requests under way at once of the small tenant, and while the server warms up.
@@ -27,9 +25,12 @@ const LARGE_CONNECTIONS: u64 = 512;
 /// Connections that offer more than can be taken, and the fewest of them where requests are large.
 const OVERLOAD_CONNECTIONS: u64 = 3_000;
 const MIN_OVERLOAD_CONNECTIONS: u64 = 300;
+/// How long the end of an overload is waited for.
+const LONGEST_RECOVERY: Duration = Duration::from_secs(60);
+/// The longest the small tenant is looked at, alone and beside the large one.
+const LONGEST_NEIGHBOURS_SECONDS: u64 = 60;
 /// The small tenant's requests a second.
 const SMALL_RATE: f64 = 10.0;
-const TENANT_HEADER: &str = "x-scope-orgid";
 
 /// Options of `bench overload`.
 #[derive(Debug, Args)]
@@ -40,6 +41,9 @@ pub struct OverloadArgs {
     /// How long the rates before it are measured: long enough for compaction to have its usual share in them.
     #[arg(long, default_value_t = 60)]
     calm_seconds: u64,
+    /// Rounds of the sustainable rate and the overload: a machine that others share is now faster, now slower.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=20))]
+    rounds: u64,
     /// Load as a multiple of what the server can sustain.
     #[arg(long, default_value_t = 10.0)]
     factor: f64,
@@ -47,10 +51,17 @@ pub struct OverloadArgs {
     /// `ingester.max_in_flight_bytes`. Without it 3,000, fewer where requests are large.
     #[arg(long)]
     connections: Option<u64>,
+    /// How they are sent.
+    #[arg(long, value_enum, default_value = "http")]
+    transport: Transport,
+    /// Senders wait as they are told when they are refused, as OTLP wants it. Without this they go on at once.
+    #[arg(long)]
+    patient: bool,
     /// How many times its share the large tenant sends.
     #[arg(long, default_value_t = 20.0)]
     noise: f64,
-    /// Traces of a request, of ten spans each: a service's own exporter sends some ten, a collector some hundred.
+    /// Traces of a request, of ten spans each: a service's own exporter sends some ten,
+    /// a Collector with its batches of 8,192 spans 819.
     #[arg(long, default_value_t = USUAL_TRACES, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     request_traces: u64,
     /// Command that starts the server, which must `exec` what it is given; split at spaces. One that keeps it to a part of
@@ -65,29 +76,6 @@ pub struct OverloadArgs {
     json: bool,
 }
 
-/// What one stretch of load came to.
-#[derive(Debug, Default, Serialize)]
-struct Stretch {
-    seconds: f64,
-    /// What was to be sent, if that was not whatever goes.
-    wanted_spans_per_second: Option<f64>,
-    /// What was sent, answered or not.
-    offered_spans_per_second: f64,
-    accepted_spans_per_second: f64,
-    accepted_requests: u64,
-    /// Answered 429 or 503.
-    refused_requests: u64,
-    /// Of those, without `Retry-After`.
-    refused_without_hint: u64,
-    other_answers: u64,
-    first_other: Option<String>,
-    broken_calls: u64,
-    acknowledgement: Quantiles,
-    peak_rss_bytes: u64,
-    #[serde(skip)]
-    acknowledged: Vec<u64>,
-}
-
 /// Everything measured.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -95,7 +83,7 @@ struct Report {
     overload: Stretch,
     /// Accepted spans under overload in per cent of the sustainable rate.
     goodput_percent: f64,
-    /// From the end of the overload to the first request that is acknowledged, and what it took.
+    /// From the end of the overload to the first request that is acknowledged, in the worst round.
     recovery_millis: f64,
     account: Account,
     small_alone: Stretch,
@@ -130,32 +118,40 @@ async fn measure(args: &OverloadArgs) -> Result<Report, Error> {
         numbers: Arc::clone(&numbers),
         connections,
         rate,
+        transport: args.transport,
+        is_patient: false,
         tenant: None,
     };
     let calm = Duration::from_secs(args.calm_seconds);
+    let mut acknowledged = Vec::new();
     load(CALM_CONNECTIONS, None).run(&server, calm / 4).await?;
     // As many spans are under way with large requests as with usual ones.
     let of_size = |connections: u64| connections * USUAL_TRACES / args.request_traces;
     let full = of_size(FULL_CONNECTIONS).clamp(CALM_CONNECTIONS, FULL_CONNECTIONS);
-    let mut sustainable = load(full, None).run(&server, calm).await?;
-    let rate = sustainable.accepted_spans_per_second * args.factor / request_spans;
     let connections = args
         .connections
         .unwrap_or_else(|| of_size(OVERLOAD_CONNECTIONS).clamp(MIN_OVERLOAD_CONNECTIONS, OVERLOAD_CONNECTIONS));
-    let mut overload = load(connections, Some(rate)).run(&server, Duration::from_secs(args.seconds)).await?;
-    let ended = Instant::now();
-    let mut recovery = load(1, None);
-    recovery.connections = 1;
-    let recovery_millis = loop {
-        let one = recovery.run(&server, Duration::from_millis(50)).await?;
-        if one.accepted_requests > 0 || ended.elapsed() > Duration::from_secs(60) {
-            sustainable.acknowledged.extend(one.acknowledged);
-            break ended.elapsed().as_secs_f64() * 1e3;
+    let (mut sustainable, mut overload, mut recovery_millis) = (Stretch::default(), Stretch::default(), 0_f64);
+    for _ in 0..args.rounds {
+        sustainable.add(load(full, None).run(&server, calm).await?);
+        let rate = sustainable.accepted_spans_per_second * args.factor / request_spans;
+        let offered = Load { is_patient: args.patient, ..load(connections, Some(rate)) };
+        overload.add(offered.run(&server, Duration::from_secs(args.seconds)).await?);
+        let ended = Instant::now();
+        let recovery = load(1, None);
+        while ended.elapsed() < LONGEST_RECOVERY {
+            let one = recovery.run(&server, Duration::from_millis(50)).await?;
+            let is_over = one.accepted_requests > 0;
+            acknowledged.extend(one.acknowledged);
+            if is_over {
+                break;
+            }
         }
-    };
+        recovery_millis = recovery_millis.max(ended.elapsed().as_secs_f64() * 1e3);
+    }
     let data = server.data();
     server.stop().await?;
-    let mut acknowledged = std::mem::take(&mut sustainable.acknowledged);
+    acknowledged.append(&mut sustainable.acknowledged);
     acknowledged.append(&mut overload.acknowledged);
     let account = Account::of(&data, "single-tenant", template.ids(), &acknowledged).await?;
     drop(directory);
@@ -186,9 +182,11 @@ async fn neighbours(args: &OverloadArgs, sustainable: f64) -> Result<[Stretch; 3
         numbers: Arc::default(),
         connections,
         rate: Some(rate),
+        transport: args.transport,
+        is_patient: args.patient,
         tenant: Some(name),
     };
-    let calm = Duration::from_secs(args.calm_seconds.max(5));
+    let calm = Duration::from_secs(args.calm_seconds.clamp(5, LONGEST_NEIGHBOURS_SECONDS));
     let small = load(2, "small", USUAL_TRACES, CALM_CONNECTIONS, SMALL_RATE);
     small.run(&server, calm / 4).await?;
     let alone = small.run(&server, calm).await?;
@@ -204,113 +202,6 @@ async fn neighbours(args: &OverloadArgs, sustainable: f64) -> Result<[Stretch; 3
     );
     server.stop().await?;
     Ok([alone, beside?, large?])
-}
-
-/// Load of one kind.
-struct Load {
-    template: Arc<Template>,
-    numbers: Arc<AtomicU64>,
-    connections: u64,
-    /// Requests a second; without it, each connection sends its next one when it has the answer to the last.
-    rate: Option<f64>,
-    tenant: Option<&'static str>,
-}
-
-impl Load {
-    async fn run(&self, server: &Server, duration: Duration) -> Result<Stretch, Error> {
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", HeaderValue::from_static("application/x-protobuf"));
-        if let Some(tenant) = self.tenant {
-            headers.insert(TENANT_HEADER, HeaderValue::from_static(tenant));
-        }
-        let start = Instant::now();
-        let turns = Arc::new(AtomicU64::new(0));
-        let senders = (0..self.connections).map(|_| {
-            let sender = Sender {
-                client: server.sender()?,
-                headers: headers.clone(),
-                template: Arc::clone(&self.template),
-                numbers: Arc::clone(&self.numbers),
-                turns: Arc::clone(&turns),
-                rate: self.rate,
-            };
-            Ok(tokio::spawn(sender.run(start, duration)))
-        });
-        let senders = senders.collect::<Result<Vec<_>, Error>>()?;
-        let request_spans = self.template.ids().request_spans() as f64;
-        let mut stretch =
-            Stretch { wanted_spans_per_second: self.rate.map(|rate| rate * request_spans), ..Stretch::default() };
-        let pid = server.pid();
-        while start.elapsed() < duration {
-            stretch.peak_rss_bytes = stretch.peak_rss_bytes.max(rss_bytes(pid));
-            tokio::time::sleep(Duration::from_millis(100).min(duration)).await;
-        }
-        let mut latencies = Latencies::default();
-        for sender in senders {
-            let (one, seen) = sender.await?;
-            stretch.accepted_requests += one.accepted_requests;
-            stretch.refused_requests += one.refused_requests;
-            stretch.refused_without_hint += one.refused_without_hint;
-            stretch.other_answers += one.other_answers;
-            stretch.first_other = stretch.first_other.take().or(one.first_other);
-            stretch.broken_calls += one.broken_calls;
-            stretch.acknowledged.extend(one.acknowledged);
-            latencies.merge(seen);
-        }
-        stretch.seconds = start.elapsed().as_secs_f64();
-        let calls = stretch.accepted_requests + stretch.refused_requests + stretch.other_answers + stretch.broken_calls;
-        stretch.offered_spans_per_second = calls as f64 * request_spans / stretch.seconds;
-        stretch.accepted_spans_per_second = stretch.accepted_requests as f64 * request_spans / stretch.seconds;
-        stretch.acknowledgement = latencies.quantiles();
-        Ok(stretch)
-    }
-}
-
-/// One connection of a load.
-struct Sender {
-    client: Client,
-    headers: HeaderMap,
-    template: Arc<Template>,
-    numbers: Arc<AtomicU64>,
-    turns: Arc<AtomicU64>,
-    rate: Option<f64>,
-}
-
-impl Sender {
-    async fn run(mut self, start: Instant, duration: Duration) -> (Stretch, Latencies) {
-        let (mut stretch, mut latencies) = (Stretch::default(), Latencies::default());
-        loop {
-            if let Some(rate) = self.rate {
-                let turn = self.turns.fetch_add(1, Ordering::Relaxed);
-                let due = start + Duration::from_secs_f64(turn as f64 / rate.max(0.001));
-                tokio::time::sleep_until(due.min(start + duration).into()).await;
-            }
-            if start.elapsed() >= duration {
-                return (stretch, latencies);
-            }
-            let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-            let body = self.template.request(number);
-            let sent = Instant::now();
-            match self.client.call(Method::POST, "/v1/traces", &self.headers, body).await {
-                Ok(answer) if answer.status.is_success() => {
-                    stretch.accepted_requests += 1;
-                    stretch.acknowledged.push(number);
-                    latencies.add(sent.elapsed());
-                }
-                Ok(answer) if matches!(answer.status.as_u16(), 429 | 503) => {
-                    stretch.refused_requests += 1;
-                    stretch.refused_without_hint += u64::from(!answer.headers.contains_key("retry-after"));
-                }
-                Ok(answer) => {
-                    stretch.other_answers += 1;
-                    let text = String::from_utf8_lossy(&answer.body).into_owned();
-                    stretch.first_other.get_or_insert(format!("{}: {text}", answer.status));
-                }
-                // What became of it is not known.
-                Err(_) => stretch.broken_calls += 1,
-            }
-        }
-    }
 }
 
 impl Report {
@@ -353,14 +244,15 @@ impl Report {
         }));
         let mut text = table::render(&rows);
         for (name, stretch) in stretches {
-            stretch.first_other.iter().for_each(|other| text.push_str(&format!("{name}: {other}\n")));
+            let problems = stretch.first_other.iter().chain(&stretch.first_broken);
+            problems.for_each(|problem| text.push_str(&format!("{name}: {problem}\n")));
         }
         let Account { acknowledged_spans, lost_spans, duplicated_spans } = self.account;
         text.push_str(&format!(
             "offered under overload: {:.1} times the sustainable rate; goodput {:.0} % of it; recovered after {:.0} ms\n\
              read back: {acknowledged_spans} spans acknowledged, {lost_spans} lost, {duplicated_spans} duplicated\n\
              small tenant beside the large one: {} refused, p99 {:.2} times that alone\n",
-            self.overload.offered_spans_per_second / self.sustainable.offered_spans_per_second.max(1.0),
+            self.overload.offered_spans_per_second / self.sustainable.accepted_spans_per_second.max(1.0),
             self.goodput_percent, self.recovery_millis, self.small_beside_large.refused_requests, self.small_p99_ratio
         ));
         text

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
+use super::exporter::{Exporter, Transport};
 use crate::Error;
 use crate::client::{Client, Endpoint};
 
@@ -20,6 +21,7 @@ pub(super) struct Server {
     directory: PathBuf,
     http: String,
     otlp_http: String,
+    otlp_grpc: String,
 }
 
 /// The line that the program prints once everything listens.
@@ -27,6 +29,7 @@ pub(super) struct Server {
 struct Addresses {
     http: String,
     otlp_http: String,
+    otlp_grpc: String,
 }
 
 impl Server {
@@ -53,7 +56,8 @@ impl Server {
         });
         command.stdin(Stdio::null()).stdout(create(&printed)?).stderr(create(&directory.join("log"))?);
         let child = command.spawn().map_err(Error::file(&first))?;
-        let mut server = Self { child, directory: directory.to_owned(), http: String::new(), otlp_http: String::new() };
+        let [http, otlp_http, otlp_grpc] = Default::default();
+        let mut server = Self { child, directory: directory.to_owned(), http, otlp_http, otlp_grpc };
         let deadline = Instant::now() + READY_TIMEOUT;
         while !server.is_ready(&printed).await {
             let ended = server.child.try_wait().ok().flatten();
@@ -68,7 +72,7 @@ impl Server {
     async fn is_ready(&mut self, printed: &Path) -> bool {
         let text = std::fs::read_to_string(printed).unwrap_or_default();
         let Ok(addresses) = serde_json::from_str::<Addresses>(&text) else { return false };
-        (self.http, self.otlp_http) = (addresses.http, addresses.otlp_http);
+        (self.http, self.otlp_http, self.otlp_grpc) = (addresses.http, addresses.otlp_http, addresses.otlp_grpc);
         self.get("/ready").await.is_ok_and(|(status, _)| status == StatusCode::OK)
     }
 
@@ -90,6 +94,15 @@ impl Server {
     /// A connection that sends spans.
     pub(super) fn sender(&self) -> Result<Client, Error> {
         Ok(Client::new(Endpoint::parse(&format!("http://{}", self.otlp_http), "/v1/traces")?))
+    }
+
+    /// A connection of an exporter.
+    pub(super) fn exporter(&self, transport: Transport, tenant: Option<&'static str>) -> Result<Exporter, Error> {
+        let address = match transport {
+            Transport::Http => &self.otlp_http,
+            Transport::Grpc => &self.otlp_grpc,
+        };
+        Exporter::new(transport, address, tenant)
     }
 
     /// A connection that asks.
