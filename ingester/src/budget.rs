@@ -17,7 +17,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use crate::error::PushError;
+use crate::error::{PushError, retry_after};
+use crate::hints::Hints;
 
 /// What every request is charged beside its bytes: its task, stream, headers and place in the queue. It also bounds the
 /// number of requests in hand, to 16,384 at the default budget.
@@ -71,7 +72,7 @@ struct State {
 }
 
 /// One tenant with requests in hand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Share {
     held: usize,
     /// Requests that hold bytes.
@@ -79,6 +80,7 @@ struct Share {
     waiting: VecDeque<Waiting>,
     /// Handles to it; the last one takes it out of the map.
     handles: usize,
+    hints: Hints,
 }
 
 impl State {
@@ -106,6 +108,10 @@ impl State {
 }
 
 impl Share {
+    fn new() -> Self {
+        Self { held: 0, holders: 0, waiting: VecDeque::new(), handles: 1, hints: Hints::new() }
+    }
+
     fn is_active(&self) -> bool {
         self.holders > 0 || !self.waiting.is_empty()
     }
@@ -151,7 +157,7 @@ impl Budget {
         let mut state = self.lock();
         let number = state.next_tenant;
         state.next_tenant += 1;
-        state.tenants.insert(number, Share { handles: 1, ..Share::default() });
+        state.tenants.insert(number, Share::new());
         TenantBudget { budget: Arc::clone(self), number }
     }
 
@@ -382,11 +388,12 @@ impl Charge {
             Ok(Err(_closed)) => Err(PushError::shutting_down()),
             Err(_elapsed) => {
                 let budget = &self.tenant.budget;
-                let state = budget.lock();
+                let mut state = budget.lock();
                 let share = state.tenants.get(&self.tenant.number);
                 let verdict = share.map(|share| budget.verdict(&state, share, more, self.held > 0));
+                let hint = state.change(self.tenant.number, |share| share.hints.refused());
                 drop(state);
-                Err(PushError::throttled(match verdict {
+                let reason = match verdict {
                     Some(Verdict::OverShare) => {
                         "the tenant's bytes in flight are exhausted (max_tenant_in_flight_bytes, or its fair share)"
                     }
@@ -394,7 +401,8 @@ impl Charge {
                         "the server has as many requests in hand as it makes blocks of within a second"
                     }
                     _ => "the server's bytes in flight are exhausted (max_in_flight_bytes)",
-                }))
+                };
+                Err(PushError::Throttled { reason: reason.to_owned(), retry_after: hint.unwrap_or_else(retry_after) })
             }
         }
     }
@@ -409,6 +417,11 @@ impl Charge {
             self.held += more;
             self.tenant.budget.gauges.held.inc_by(more as i64);
         }
+    }
+
+    /// Gives all back: the request has been stored, and what it held tells the hints how fast that goes.
+    pub fn accepted(self) {
+        self.tenant.budget.lock().change(self.tenant.number, |share| share.hints.accepted(self.held));
     }
 
     /// Gives back what is not needed to cover `bytes`.

@@ -27,7 +27,7 @@ pub enum PushError {
     Throttled {
         /// Which bound, and the setting to change.
         reason: String,
-        /// When to try again, with jitter.
+        /// When to try again, with jitter or at a place in time of the sender's own.
         retry_after: Duration,
     },
     /// The store did not take the block, or its answer is not known. What it said names keys and endpoints, which are
@@ -108,7 +108,7 @@ impl PushError {
 }
 
 /// A hint between one and five seconds. The jitter keeps refused senders from returning all at once; more than five
-/// seconds would pass the 10 s that exporters give a batch, which they then drop.
+/// seconds could pass the 10 s that exporters give a batch, which they then drop.
 pub(crate) fn retry_after() -> Duration {
     Duration::from_millis(rand::random_range(1_000..=5_000))
 }

@@ -143,10 +143,12 @@ fn answer(tenant: &Tenant, waiting: Vec<Pending>, outcome: &Result<(), FlushFail
     }
     for Pending { charge, unsettled, queued_at, ack, .. } in waiting {
         match outcome {
-            Ok(()) => unsettled.acknowledge(queued_at.elapsed()),
-            Err(_) => drop(unsettled),
+            Ok(()) => {
+                unsettled.acknowledge(queued_at.elapsed());
+                charge.accepted();
+            }
+            Err(_) => drop((unsettled, charge)),
         }
-        drop(charge);
         // A caller that went away has nobody to tell; its spans are stored and counted all the same.
         let _ = ack.send(outcome.clone());
     }

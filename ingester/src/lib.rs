@@ -11,6 +11,7 @@ mod config;
 mod cores;
 mod error;
 mod flush;
+mod hints;
 mod ingester;
 mod lane;
 mod metrics;

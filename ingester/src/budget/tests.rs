@@ -229,3 +229,34 @@ async fn a_decoded_request_never_waits_for_its_index() {
     drop((full, decoded, next));
     assert!(is_empty(&budget));
 }
+
+#[tokio::test(start_paused = true)]
+async fn those_refused_of_one_tenant_are_told_places_in_time_and_another_tenant_is_not() {
+    let budget = budget(1024, 1024);
+    let (a, b) = (budget.tenant(), budget.tenant());
+    let mut all = a.charge();
+    all.raise_to(1020 * KIB).await.unwrap();
+    let refused = |tenant: &TenantBudget| {
+        let mut charge = tenant.charge();
+        async move {
+            let error = charge.raise_to(KIB).await.expect_err("there is no room");
+            error.retry_after().expect("it may come again")
+        }
+    };
+    // Something is accepted all the time, and there are 300 more than can be.
+    for second in 0..=20 {
+        all.lower_to(500 * KIB);
+        let mut charge = a.charge();
+        charge.raise_to(10 * KIB).await.unwrap();
+        charge.accepted();
+        all.raise_to(1020 * KIB).await.unwrap();
+        let told = futures::future::join_all((0..300).map(|_| refused(&a))).await;
+        let longest = told.iter().max().expect("300");
+        let is_short = *longest <= MOST_HINT;
+        assert!(if second == 0 { is_short } else { second < 3 || !is_short }, "{longest:?} after {second} s");
+    }
+    assert!(refused(&b).await <= MOST_HINT);
+}
+
+/// The longest hint of those that are not told a place.
+const MOST_HINT: Duration = Duration::from_secs(5);

@@ -13,11 +13,10 @@ use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::hints::REFUSAL_BYTES;
+
 /// Bytes that may be read away for each that is accepted: about a tenth of the time.
 const PER_ACCEPTED_BYTE: i64 = 1;
-
-/// What a refusal costs beside reading its body, as so many bytes.
-const REFUSAL_BYTES: i64 = 16 << 10;
 
 /// Bytes a second that may be read away whatever is accepted: some fifteen large requests, or a hundred usual ones. They take less
 /// than a hundredth of a core. What is not used of them is kept for a second.
@@ -86,7 +85,7 @@ impl Discards {
             },
             () = closing => None,
         };
-        self.change(-REFUSAL_BYTES);
+        self.change(-i64::from(REFUSAL_BYTES));
         let _ = timeout(MAX_TIME, self.read_away(body)).await;
     }
 
@@ -169,7 +168,7 @@ mod tests {
         };
         let (_, owed) = tokio::join!(futures::future::join_all(large), owed);
         assert!(
-            (1..=MOST_DEBT + TURNS as i64 * REFUSAL_BYTES).contains(&owed),
+            (1..=MOST_DEBT + TURNS as i64 * i64::from(REFUSAL_BYTES)).contains(&owed),
             "{owed} bytes were read beyond the credit"
         );
     }
