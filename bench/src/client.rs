@@ -66,10 +66,7 @@ impl Client {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Answer, Error> {
-        let call = self.call_untimed(method, path, headers, body);
-        let outcome = tokio::time::timeout(CALL_TIMEOUT, call).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())));
-        outcome.map_err(|problem| {
+        timed(self.call_untimed(method, path, headers, body)).await.map_err(|problem| {
             self.sender = None;
             Error::Server { endpoint: self.endpoint.authority.clone(), problem }
         })
@@ -100,13 +97,25 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {
-        let stream = TcpStream::connect(&self.endpoint.authority).await.map_err(|error| error.to_string())?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        let stream = dial(&self.endpoint.authority).await?;
+        let (sender, connection) = handshake(stream).await.map_err(|error| error.to_string())?;
         // The connection's own errors come back through the sender.
         tokio::spawn(connection);
         Ok(sender)
     }
+}
+
+/// A call that is given up when it takes longer than any may.
+pub(crate) async fn timed<T>(call: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let outcome = tokio::time::timeout(CALL_TIMEOUT, call).await;
+    outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())))
+}
+
+/// A connection to a host and port.
+pub(crate) async fn dial(authority: &str) -> Result<TokioIo<TcpStream>, String> {
+    let stream = TcpStream::connect(authority).await.map_err(|error| error.to_string())?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    Ok(TokioIo::new(stream))
 }
 
 /// `Retry-After` in seconds; its other form, a date, counts as none.

@@ -9,15 +9,12 @@ use clap::ValueEnum;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use prost::Message as _;
-use tokio::net::TcpStream;
 
 use crate::Error;
-use crate::client::{Answer, Client, Endpoint, retry_after};
+use crate::client::{Answer, Client, Endpoint, dial, retry_after, timed};
 
-/// Longest a call may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 const TENANT_HEADER: HeaderName = HeaderName::from_static("x-scope-orgid");
 /// The statuses by which gRPC says that a call is to be made again later (OTLP 1.11, "Failures").
 const RESOURCE_EXHAUSTED: &str = "8";
@@ -89,9 +86,7 @@ impl Exporter {
                 message.put_u8(0);
                 message.put_u32(u32::try_from(request.len()).expect("a request is far below 4 GiB"));
                 message.put(request);
-                let call = tokio::time::timeout(CALL_TIMEOUT, grpc.call(message.freeze())).await;
-                let outcome = call.unwrap_or_else(|_| Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())));
-                let answer = outcome.map_err(|problem| {
+                let answer = timed(grpc.call(message.freeze())).await.map_err(|problem| {
                     grpc.sender = None;
                     Error::Server { endpoint: grpc.address.clone(), problem }
                 })?;
@@ -113,9 +108,8 @@ impl Grpc {
     async fn call(&mut self, message: Bytes) -> Result<Answer, String> {
         let text = |error: hyper::Error| error.to_string();
         if self.sender.as_ref().is_none_or(SendRequest::is_closed) {
-            let stream = TcpStream::connect(&self.address).await.map_err(|error| error.to_string())?;
-            stream.set_nodelay(true).map_err(|error| error.to_string())?;
-            let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(text)?;
+            let stream = dial(&self.address).await?;
+            let (sender, connection) = handshake(TokioExecutor::new(), stream).await.map_err(text)?;
             // The connection's own errors come back through the sender.
             tokio::spawn(connection);
             self.sender = Some(sender);
